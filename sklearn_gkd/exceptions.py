@@ -1,0 +1,5 @@
+"""Warnings that a user may want to filter or turn into errors."""
+
+
+class PrivilegedInformationWarning(UserWarning):
+    """Distillation was asked for (beta or gamma above 0), but no X_priv was given."""

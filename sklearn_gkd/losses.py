@@ -1,0 +1,99 @@
+"""The paper's losses, Equations 1 to 4.
+
+A net's output is ``(logits, features)``. Its target is a sequence of tensors, the labels first.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def feature_reconstruction(student: Tensor, teacher: Tensor) -> Tensor:
+    """Squared distance between the sigmoids of the features (Eq. 2).
+
+    Parameters
+    ----------
+    student, teacher : Tensor of shape (n, n_features)
+        Features of the same rows.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        Summed over the features.
+    """
+    return (student.sigmoid() - teacher.sigmoid()).square().sum(dim=1)
+
+
+def imitation(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Kullback-Leibler divergence of the student's decisions from the teacher's (Eq. 3).
+
+    Parameters
+    ----------
+    student, teacher : Tensor of shape (n, n_classes)
+        Logits of the same rows.
+    temperature : float
+        Divides both logits before the softmax; the divergence is multiplied by its square, so
+        that its gradient does not fade as the targets soften.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        Summed over the classes.
+    """
+    divergence = F.kl_div(
+        F.log_softmax(student / temperature, dim=1),
+        F.log_softmax(teacher / temperature, dim=1),
+        reduction="none",
+        log_target=True,
+    )
+    return divergence.sum(dim=1) * temperature**2
+
+
+class LabelLoss(nn.Module):
+    """Cross-entropy with the labels (Eq. 1). Target: ``(labels,)``."""
+
+    def forward(self, output, target):
+        """Return the mean over rows."""
+        return F.cross_entropy(output[0], target[0])
+
+
+class DistillationLoss(nn.Module):
+    """What the student learns from: labels, the teacher's features and its decisions (Eq. 4).
+
+    Target: ``(labels, teacher_logits, teacher_features, taught)``, where ``taught`` is 1.0 in the
+    rows that the teacher has seen and 0.0 in the others. Cross-entropy is averaged over all rows
+    of a batch, the other two terms over its taught rows.
+
+    Parameters
+    ----------
+    alpha, beta, gamma : float
+        Weights of cross-entropy, feature reconstruction and imitation.
+    temperature : float
+        See `imitation`.
+    """
+
+    def __init__(self, alpha=1.0, beta=1.0, gamma=10.0, temperature=1.0):
+        super().__init__()
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
+        self.temperature = temperature
+
+    def forward(self, output, target):
+        """Return the weighted sum. A term of weight 0 is not computed."""
+        logits, features = output
+        labels, teacher_logits, teacher_features, taught = target
+        loss = logits.new_zeros(())
+        if self.alpha:
+            loss = loss + self.alpha * F.cross_entropy(logits, labels)
+        if self.beta:
+            rows = feature_reconstruction(features, teacher_features)
+            loss = loss + self.beta * _mean_over(rows, taught)
+        if self.gamma:
+            rows = imitation(logits, teacher_logits, self.temperature)
+            loss = loss + self.gamma * _mean_over(rows, taught)
+        return loss
+
+
+def _mean_over(values: Tensor, weights: Tensor) -> Tensor:
+    return torch.dot(values, weights) / weights.sum().clamp(min=1)

@@ -1,0 +1,248 @@
+"""The paper's networks (Tables 2, 3 and 4), and the skorch net that trains one.
+
+A network is an `nn.Module` class called as ``Network(shapes, n_classes, **module_params)``, where
+``shapes`` holds one (T, C) for each view. Its ``forward(*views)`` takes one float tensor of shape
+(n, T, C) for each view and returns ``(logits, features)``, or logits alone.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from inspect import signature
+
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+
+Shapes = Sequence[tuple[int, int]]
+
+
+class Head(nn.Sequential):
+    """The fully connected block of Table 3: BN(FC, ReLU) twice, then a linear layer."""
+
+    def __init__(self, n_inputs: int, width: int, n_classes: int):
+        super().__init__(
+            *_dense(n_inputs, width),
+            *_dense(width, width),
+            nn.Linear(width, n_classes),
+        )
+
+
+class CNN(nn.Module):
+    """One branch of 1-D convolutions over time for each view, then the head (Tables 2 and 3).
+
+    Each convolution is Dropout(BatchNorm(ReLU(Conv))) with stride 1 and 'same' padding, so that
+    any series length works; its outputs are averaged over time. With two views this is the paper's
+    teacher, with one its CNN competitor. The features are the branches' averages, side by side.
+
+    Parameters
+    ----------
+    shapes : sequence of (T, C)
+        Number of steps and channels of each view.
+    n_classes : int
+        Number of classes.
+    filters, kernels : sequence of int
+        Filters and kernel size of each convolution (Table 2).
+    head : int, default=512
+        Width of the fully connected block (Table 3).
+    dropout : float, default=0.3
+        Share of the convolutions' outputs that is dropped while training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_gkd.networks import CNN
+    >>> teacher = CNN([(31, 2), (23, 5)], n_classes=7)
+    >>> logits, features = teacher(torch.zeros(4, 31, 2), torch.zeros(4, 23, 5))
+    >>> logits.shape, features.shape
+    (torch.Size([4, 7]), torch.Size([4, 1024]))
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        n_classes: int,
+        *,
+        filters: Sequence[int] = (128, 128, 256, 256, 256, 256, 512, 512, 512),
+        kernels: Sequence[int] = (5, 5, 3, 3, 3, 3, 3, 1, 1),
+        head: int = 512,
+        dropout: float = 0.3,
+    ):
+        super().__init__()
+        self.branches = nn.ModuleList(
+            _convolutions(n_channels, filters, kernels, dropout) for _, n_channels in shapes
+        )
+        self.head = Head(len(shapes) * filters[-1], head, n_classes)
+
+    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (n, n_classes) and features (n, n_views * filters[-1])."""
+        averages = [
+            branch(view.transpose(1, 2)).mean(dim=2)
+            for branch, view in zip(self.branches, views, strict=True)
+        ]
+        features = torch.cat(averages, dim=1)
+        return self.head(features), features
+
+
+class MLP(nn.Module):
+    """Three wide layers over the flattened views, then features and the head (Tables 4 and 3).
+
+    With one view this is the paper's student.
+
+    Parameters
+    ----------
+    shapes : sequence of (T, C)
+        Number of steps and channels of each view.
+    n_classes : int
+        Number of classes.
+    width : int, default=2048
+        Units of each of the three Dropout(BatchNorm(ReLU(FC))) layers (Table 4).
+    features : int, default=1024
+        Units of the layer of features (Table 4).
+    feature_activation : nn.Module class, default=nn.Identity
+        What follows the layer of features: nothing in the student, `nn.ReLU` in the paper's MLP
+        competitor.
+    head : int, default=512
+        Width of the fully connected block (Table 3).
+    dropout : float, default=0.3
+        Share of the wide layers' outputs that is dropped while training. The paper does not state
+        it; this is its CNN's.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_gkd.networks import MLP
+    >>> student = MLP([(31, 2)], n_classes=7)
+    >>> logits, features = student(torch.zeros(4, 31, 2))
+    >>> logits.shape, features.shape
+    (torch.Size([4, 7]), torch.Size([4, 1024]))
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        n_classes: int,
+        *,
+        width: int = 2048,
+        features: int = 1024,
+        feature_activation: type[nn.Module] = nn.Identity,
+        head: int = 512,
+        dropout: float = 0.3,
+    ):
+        super().__init__()
+        n_inputs = sum(n_steps * n_channels for n_steps, n_channels in shapes)
+        self.body = nn.Sequential(
+            *_dense(n_inputs, width),
+            nn.Dropout(dropout),
+            *_dense(width, width),
+            nn.Dropout(dropout),
+            *_dense(width, width),
+            nn.Dropout(dropout),
+            nn.Linear(width, features),
+            feature_activation(),
+        )
+        self.head = Head(features, head, n_classes)
+
+    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (n, n_classes) and features (n, features)."""
+        features = self.body(torch.cat([view.flatten(1) for view in views], dim=1))
+        return self.head(features), features
+
+
+def _dense(n_inputs: int, n_outputs: int) -> list[nn.Module]:
+    return [nn.Linear(n_inputs, n_outputs), nn.ReLU(), nn.BatchNorm1d(n_outputs)]
+
+
+def _convolutions(
+    n_channels: int, filters: Sequence[int], kernels: Sequence[int], dropout: float
+) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n_inputs, n_filters, kernel in zip(
+        [n_channels, *filters[:-1]], filters, kernels, strict=True
+    ):
+        layers += [
+            nn.Conv1d(n_inputs, n_filters, kernel, padding="same"),
+            nn.ReLU(),
+            nn.BatchNorm1d(n_filters),
+            nn.Dropout(dropout),
+        ]
+    return nn.Sequential(*layers)
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"cnn": CNN, "mlp": MLP}
+
+
+class SITSNet(NeuralNet):
+    """A skorch net for a network of satellite image time series, to give as teacher or student.
+
+    It holds what is one net's own: its network's parameters, learning rate, epochs, batch size,
+    optimizer and callbacks, each a nested parameter of the estimator that it is given to
+    (``student__lr``, ``student__module__width``). The estimator sets the rest when it fits.
+
+    Parameters
+    ----------
+    module : str or nn.Module class, default="mlp"
+        A name in `NETWORKS`, or a network (see the module's docstring).
+    optimizer : callable, default=Adam with one fused kernel
+        As in skorch.
+    lr : float, default=3e-4
+        Learning rate.
+    max_epochs : int, default=60
+        Number of passes over the training rows.
+    batch_size : int, default=64
+        Rows in each training step.
+    verbose : int, default=0
+        1 prints a line an epoch.
+    **kwargs
+        Any other parameter of `skorch.NeuralNet`; ``module__<name>`` is handed to the network.
+
+    Examples
+    --------
+    >>> from sklearn_gkd import GKDClassifier
+    >>> from sklearn_gkd.networks import SITSNet
+    >>> clf = GKDClassifier(student=SITSNet("mlp", module__width=256))
+    >>> clf.set_params(student__module__dropout=0.5).get_params()["student__module__dropout"]
+    0.5
+    """
+
+    def __init__(
+        self,
+        module="mlp",
+        *,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=partial(torch.optim.Adam, fused=True),  # noqa: B008
+        lr=3e-4,
+        max_epochs=60,
+        batch_size=64,
+        verbose=0,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            verbose=verbose,
+            **kwargs,
+        )
+
+    def get_params(self, deep=True, **kwargs):
+        """Return the parameters; without `deep`, not those of skorch that are at its defaults.
+
+        What is left is what `clone` needs and a reader of the repr wants to see.
+        """
+        params = super().get_params(deep=deep, **kwargs)
+        if deep:
+            return params
+        own = signature(SITSNet).parameters
+        defaults = {
+            name: parameter.default
+            for name, parameter in signature(NeuralNet).parameters.items()
+            if name not in own
+        }
+        return {
+            name: value
+            for name, value in params.items()
+            if name != "_params_to_validate" and value is not defaults.get(name, own)
+        }

@@ -1,0 +1,262 @@
+"""How a net is trained: whole batches from memory, the best epoch kept, seeds, device.
+
+skorch runs the loop. What it is given here is the network behind the scaling of its inputs, an
+iterator of in-memory batches, and the callbacks that keep the best epoch.
+"""
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from sklearn_gkd.networks import NETWORKS, SITSNet
+from sklearn_gkd.views import Scaling, Shape, View
+
+PREDICTION_BATCH = 8192
+
+_one_training_at_a_time = threading.RLock()
+
+
+class Standardized(nn.Module):
+    """A network behind the scaling of its inputs, which is kept as buffers.
+
+    Parameters
+    ----------
+    network : callable
+        Called as ``network(shapes, n_classes, **params)``.
+    scalings : sequence of Scaling
+        One for each view.
+    shapes, n_classes, **params
+        See `networks`.
+    """
+
+    def __init__(self, network, scalings: Sequence[Scaling], shapes, n_classes, **params):
+        super().__init__()
+        self.network = network(shapes, n_classes, **params)
+        for i, (mean, scale) in enumerate(scalings):
+            self.register_buffer(f"mean_{i}", torch.tensor(mean))
+            self.register_buffer(f"scale_{i}", torch.tensor(scale))
+
+    def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (logits, features). Of a network without features, they have width 0."""
+        scaled = [
+            (view - self.get_buffer(f"mean_{i}")) / self.get_buffer(f"scale_{i}")
+            for i, view in enumerate(views)
+        ]
+        return _logits_and_features(self.network, scaled)
+
+
+class Batches:
+    """Iterates over a TensorDataset in whole batches; a last batch of one row joins the one before.
+
+    Batch normalisation cannot train on a single row.
+    """
+
+    def __init__(
+        self, dataset: TensorDataset, batch_size: int, n_views: int, *, shuffle: bool = False
+    ):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.n_views = n_views
+        self.shuffle = shuffle
+
+    def __iter__(self) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]]:
+        n_rows = len(self.dataset)
+        order = torch.randperm(n_rows) if self.shuffle else torch.arange(n_rows)
+        order = order.to(self.dataset.tensors[0].device)
+        starts = list(range(0, n_rows, self.batch_size))
+        if len(starts) > 1 and n_rows - starts[-1] == 1:
+            starts.pop()
+        for start, stop in zip(starts, [*starts[1:], n_rows], strict=True):
+            tensors = self.dataset[order[start:stop]]
+            yield tensors[: self.n_views], tensors[self.n_views :]
+
+
+class ValidationAccuracy(Callback):
+    """Records ``valid_acc`` each epoch, and drops the epoch's record of its batches."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Start counting."""
+        self.n_correct_ = self.n_rows_ = 0
+
+    def on_batch_end(self, net, batch, training, y_pred=None, **kwargs):
+        """Count the rows of a validation batch that are classified as labelled."""
+        if not training:
+            labels = batch[1][0]
+            self.n_correct_ += (y_pred[0].argmax(dim=1) == labels).sum().item()
+            self.n_rows_ += len(labels)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Record the share of correct rows."""
+        if self.n_rows_:
+            net.history.record("valid_acc", self.n_correct_ / self.n_rows_)
+        net.history[-1]["batches"].clear()
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the device that a name stands for here; "auto" is a GPU where there is one."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
+    """Return the skorch net that a name, a network class or a skorch net stands for."""
+    net = clone(network) if isinstance(network, NeuralNet) else SITSNet(network, **budget)
+    if isinstance(net.module, str):
+        if net.module not in NETWORKS:
+            raise ValueError(
+                f"{parameter}={net.module!r} is not the name of a network. Give one of "
+                f"{sorted(NETWORKS)}, an nn.Module class or a skorch net."
+            )
+        net.module = NETWORKS[net.module]
+    return net
+
+
+def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:
+    """Build a net's network once, check its logits, and return its number of features."""
+    with seeded(0, torch.device("cpu")), torch.inference_mode():
+        network = net.module(shapes, n_classes, **net.get_params_for("module")).eval()
+        logits, features = _logits_and_features(network, [torch.zeros(2, *s) for s in shapes])
+    if logits.shape != (2, n_classes):
+        raise ValueError(
+            f"{parameter}'s network returned logits of shape {tuple(logits.shape)} for 2 rows and "
+            f"{n_classes} classes; return (n, n_classes)."
+        )
+    return features.shape[1]
+
+
+def fit_net(
+    net: NeuralNet,
+    views: Sequence[View],
+    targets: Sequence[np.ndarray | Tensor],
+    train: np.ndarray,
+    valid: np.ndarray,
+    *,
+    n_classes: int,
+    criterion: Callable[[], nn.Module],
+    n_iter_no_change: int | None,
+    device: torch.device,
+    seed: int,
+) -> NeuralNet:
+    """Train a net and keep the epoch that is best on the validation rows.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        As `as_net` returns it: its module is a network.
+    views : sequence of View
+        What the network looks at, for all rows.
+    targets : sequence of array or Tensor
+        What the criterion is given, for all rows; the class codes first.
+    train, valid : ndarray of int
+        Training and validation rows. Without validation rows, the last epoch is kept.
+    n_classes : int
+        Number of classes.
+    criterion : callable
+        Returns the loss, which is called as ``loss((logits, features), targets)``.
+    n_iter_no_change : int or None
+        Number of epochs without a better one after which training ends.
+    device : torch.device
+        Where to train.
+    seed : int
+        Rules the initial weights, the batches and the dropout.
+
+    Returns
+    -------
+    NeuralNet
+        On the CPU, in evaluation mode, without what only training needs.
+    """
+
+    def rows(index: np.ndarray) -> TensorDataset:
+        arrays = [*(view.series[index] for view in views), *(target[index] for target in targets)]
+        return TensorDataset(*(torch.as_tensor(array, device=device) for array in arrays))
+
+    callbacks = [*_given_callbacks(net), ("validation_accuracy", ValidationAccuracy())]
+    if len(valid):
+        patience = net.max_epochs if n_iter_no_change is None else n_iter_no_change
+        best = EarlyStopping(
+            "valid_acc", patience, threshold=0, lower_is_better=False, load_best=True
+        )
+        callbacks.append(("best_epoch", best))
+    net.callbacks = callbacks
+    net.set_params(
+        module=Standardized,
+        module__network=net.module,
+        module__scalings=[View(v.series[train], v.per_column).scaling() for v in views],
+        module__shapes=[view.series.shape[1:] for view in views],
+        module__n_classes=n_classes,
+        criterion=criterion,
+        predict_nonlinearity=_softmax,
+        device=device,
+        iterator_train=Batches,
+        iterator_train__n_views=len(views),
+        iterator_train__shuffle=True,
+        iterator_valid=Batches,
+        iterator_valid__n_views=len(views),
+        iterator_valid__batch_size=PREDICTION_BATCH,
+        train_split=predefined_split(rows(valid)) if len(valid) else None,
+    )
+    with seeded(seed, device):
+        net.fit(rows(train))
+    epochs = list(net.history)
+    net.trim_for_prediction()
+    net.history.extend(epochs)
+    net.module_.cpu().eval()
+    net.device = "cpu"
+    return net
+
+
+@torch.inference_mode()
+def outputs(
+    net: NeuralNet, views: Sequence[np.ndarray], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield a trained net's (logits, features) on the device, batch by batch."""
+    module = net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
+    for start in range(0, len(views[0]), PREDICTION_BATCH):
+        stop = start + PREDICTION_BATCH
+        yield module([torch.tensor(view[start:stop], device=device) for view in views])
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from generators seeded here, and leave torch's global ones as they were.
+
+    The generators are global to the process, so threads take turns.
+    """
+    on_gpu = device.type == "cuda"
+    with (
+        _one_training_at_a_time,
+        torch.random.fork_rng(devices=[device] if on_gpu else []),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+    ):
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def _logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    output = network(*views)
+    if isinstance(output, Tensor):
+        return output, output.new_empty(len(output), 0)
+    return output
+
+
+def _given_callbacks(net: NeuralNet) -> list:
+    return net.callbacks if isinstance(net.callbacks, list) else []
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=1)

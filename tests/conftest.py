@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.utils import Bunch
+
+from sklearn_gkd.networks import SITSNet
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Small nets and parallel tests: threads only stand in each other's way."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def series():
+    """Three classes that a rise in the season tells apart: faint in X, plain in X_priv."""
+    rng = np.random.RandomState(0)
+    y = np.repeat(["maize", "meadow", "forest"], [50, 40, 30])
+    rise = (
+        np.linspace(0, 1, 6)[None, :, None]
+        * np.repeat([0.0, 1.0, 2.0], [50, 40, 30])[:, None, None]
+    )
+    return Bunch(
+        X=(-15 + rise + rng.normal(size=(120, 6, 2))).astype(np.float32),
+        X_priv=(3000 + 900 * rise + 300 * rng.normal(size=(120, 6, 4))).astype(np.float32),
+        y=y,
+        groups=np.arange(120) % 12,
+    )
+
+
+@pytest.fixture
+def small():
+    """A net that trains in a moment; its network is the paper's, narrow."""
+    return SITSNet(
+        "mlp",
+        module__width=16,
+        module__features=8,
+        module__head=8,
+        lr=1e-2,
+        max_epochs=8,
+        batch_size=16,
+    )

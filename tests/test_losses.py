@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+
+from sklearn_gkd.losses import DistillationLoss, LabelLoss, feature_reconstruction, imitation
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.RandomState(0)
+    return {
+        "logits": rng.normal(size=(5, 3)),
+        "features": rng.normal(size=(5, 4)),
+        "labels": np.array([0, 2, 1, 1, 0]),
+        "teacher_logits": rng.normal(size=(5, 3)),
+        "teacher_features": rng.normal(size=(5, 4)),
+        "taught": np.array([1.0, 0.0, 1.0, 1.0, 0.0]),
+    }
+
+
+def cross_entropy(batch):
+    """Eq. 1."""
+    return -np.log(softmax(batch["logits"])[np.arange(5), batch["labels"]]).mean()
+
+
+def squared_distances(batch):
+    """Eq. 2, a value for each row."""
+    sigmoid_s = 1 / (1 + np.exp(-batch["features"]))
+    sigmoid_t = 1 / (1 + np.exp(-batch["teacher_features"]))
+    return ((sigmoid_t - sigmoid_s) ** 2).sum(axis=1)
+
+
+def divergences(batch, tau):
+    """Eq. 3, a value for each row."""
+    p = softmax(batch["teacher_logits"] / tau)
+    q = softmax(batch["logits"] / tau)
+    return (p * np.log(p / q)).sum(axis=1) * tau**2
+
+
+def evaluate(loss, batch):
+    tensors = {name: torch.tensor(values) for name, values in batch.items()}
+    output = tensors.pop("logits"), tensors.pop("features")
+    return loss(output, list(tensors.values())).item()
+
+
+def test_label_loss(batch):
+    assert evaluate(LabelLoss(), batch) == pytest.approx(cross_entropy(batch))
+
+
+def test_feature_reconstruction(batch):
+    rows = feature_reconstruction(
+        torch.tensor(batch["features"]), torch.tensor(batch["teacher_features"])
+    )
+    np.testing.assert_allclose(rows, squared_distances(batch))
+
+
+@pytest.mark.parametrize("tau", [0.5, 1.0, 4.0])
+def test_imitation(batch, tau):
+    rows = imitation(torch.tensor(batch["logits"]), torch.tensor(batch["teacher_logits"]), tau)
+    np.testing.assert_allclose(rows, divergences(batch, tau))
+
+
+def test_imitation_of_a_certain_teacher_is_finite():
+    student = torch.tensor([[0.0, 0.0]])
+    teacher = torch.tensor([[500.0, -500.0]])
+    assert imitation(student, teacher).item() == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta", "gamma"), [(1, 1, 10), (0.5, 2, 3), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+)
+def test_distillation_loss_is_equation_4_over_the_taught_rows(batch, alpha, beta, gamma):
+    taught = batch["taught"] == 1
+    expected = (
+        alpha * cross_entropy(batch)
+        + beta * squared_distances(batch)[taught].mean()
+        + gamma * divergences(batch, 2.0)[taught].mean()
+    )
+    assert evaluate(DistillationLoss(alpha, beta, gamma, 2.0), batch) == pytest.approx(expected)
+
+
+def test_a_batch_without_taught_rows_learns_from_its_labels(batch):
+    batch["taught"][:] = 0
+    assert evaluate(DistillationLoss(), batch) == pytest.approx(cross_entropy(batch))
