@@ -14,17 +14,8 @@ from scipy.special import expit, logit
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-KEYS = (
-    "X_s1",
-    "X_s2",
-    "y",
-    "groups",
-    "class_names",
-    "bands_s1",
-    "bands_s2",
-    "dates_s1",
-    "dates_s2",
-)
+SERIES = ("X_s1", "X_s2")
+KEYS = (*SERIES, "y", "groups", "class_names", "bands_s1", "bands_s2", "dates_s1", "dates_s2")
 FORMAT = "load_sits describes the format; numpy.savez writes it"
 
 
@@ -103,7 +94,7 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
 
 
 def _check_shapes(data: Bunch, path: Path) -> None:
-    for key in ("X_s1", "X_s2"):
+    for key in SERIES:
         if data[key].ndim != 3 or data[key].dtype.kind != "f":
             raise ValueError(
                 f"{path}: {key!r} is {data[key].dtype} of shape {data[key].shape}. "

@@ -126,7 +126,6 @@ class GapFiller(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self,
             table,
             dtype=[np.float64, np.float32],
-            order="C",
             ensure_all_finite="allow-nan",
             **kwargs,
         )

@@ -297,7 +297,7 @@ def test_clouds(fraction):
     np.testing.assert_array_equal(data.X_s2[~cloudy], clear.X_s2[~cloudy])
 
 
-def test_objects_of_a_cell_are_alike(dordogne):
+def test_objects_of_a_cell_share_moisture(dordogne):
     crops = dordogne.y == "Crops"
     radar, cells = dordogne.X_s1[crops].reshape(crops.sum(), -1), dordogne.groups[crops]
     assert len(set(dordogne.groups)) == 60
@@ -305,6 +305,13 @@ def test_objects_of_a_cell_are_alike(dordogne):
     assert (p_values < 1e-3).mean() > 0.1
     _, p_values = f_classif(radar, np.random.default_rng(0).permutation(cells))
     assert (p_values < 1e-3).mean() < 0.05
+
+
+def test_objects_of_a_cell_share_the_season(dordogne):
+    forest = dordogne.y == "Forest"
+    spring = list(dordogne.dates_s2).index("2016-04-27")
+    effect, _ = f_classif(dordogne.X_s2[forest, spring, 4:], dordogne.groups[forest])
+    assert effect > 3
 
 
 def test_no_offset_gives_a_class_away(dordogne):

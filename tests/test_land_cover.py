@@ -1,0 +1,115 @@
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import cohen_kappa_score, f1_score
+
+pytest.importorskip("matplotlib")
+path = Path(__file__).parents[1] / "benchmarks" / "land_cover.py"
+spec = importlib.util.spec_from_file_location("land_cover", path)
+land_cover = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(land_cover)
+
+
+@pytest.fixture
+def npz(tmp_path):
+    rng = np.random.RandomState(0)
+    y = np.repeat(["crops", "forest", "water"], 40)
+    level = np.repeat([0.0, 1.0, 2.0], 40)[:, None, None]
+    X_s1 = (level + rng.normal(size=(120, 6, 2))).astype("f4")
+    X_s1[rng.uniform(size=(120, 6)) < 0.1] = np.nan
+    np.savez(
+        tmp_path / "tiny.npz",
+        X_s1=X_s1,
+        X_s2=(level + rng.normal(size=(120, 4, 3))).astype("f4"),
+        y=y,
+        groups=(np.arange(120) % 30).astype(str),
+        class_names=np.unique(y),
+        bands_s1=["VV", "VH"],
+        bands_s2=["B2", "B3", "B4"],
+        dates_s1=np.arange(6).astype(str),
+        dates_s2=np.arange(4).astype(str),
+    )
+    return tmp_path / "tiny.npz"
+
+
+@pytest.fixture
+def run(npz, tmp_path, monkeypatch):
+    monkeypatch.setattr(land_cover, "DEPTHS", (20,))
+    monkeypatch.setattr(land_cover, "N_TREES", (5, 10))
+
+    def run(*options):
+        land_cover.main([f"--data={npz}", f"--output={tmp_path / 'out'}", *options])
+        return tmp_path / "out"
+
+    return run
+
+
+def test_every_method_is_in_the_tables(run, npz, capsys):
+    out = run("--splits=1", "--epochs=1", "--methods=rf,rf_nan,mlp,cnn,gkd,teacher")
+    table = pd.read_csv(out / "table5.csv", index_col=0)
+    assert table.index.tolist() == list(land_cover.METHODS.values())
+    by_class = pd.read_csv(out / "table6.csv", index_col=0)
+    assert by_class.columns.tolist() == ["crops", "forest", "water"]
+    assert (out / "figure3.png").stat().st_size > 10_000
+    description = (out / "run.md").read_text()
+    assert "--data tiny.npz --splits 1" in description
+    assert str(npz.parent) not in description
+    assert "upper bound" in capsys.readouterr().out
+
+
+def test_tables_are_those_of_the_predictions_on_disk(run, npz):
+    out = run("--splits=3", "--methods=rf")
+    y = np.load(npz)["y"]
+    runs = [pd.read_json(out / "splits" / f"0{i}_rf.json") for i in range(3)]
+    f_measures = [f1_score(y[r.test], r.y_pred, average="weighted") for r in runs]
+    kappas = [cohen_kappa_score(y[r.test], r.y_pred) for r in runs]
+    row = pd.read_csv(out / "table5.csv", index_col=0).loc["RF"]
+    mean, sd = (float(number) for number in re.findall(r"[\d.]+", row["F-measure"]))
+    assert mean == pytest.approx(100 * np.mean(f_measures), abs=0.006)
+    assert sd == pytest.approx(100 * np.std(f_measures, ddof=1), abs=0.006)
+    assert float(row["Kappa"].split()[0]) == pytest.approx(np.mean(kappas), abs=0.0006)
+    forest = [f1_score(y[r.test], r.y_pred, labels=["forest"], average="macro") for r in runs]
+    by_class = pd.read_csv(out / "table6.csv", index_col=0)
+    assert by_class.loc["RF", "forest"] == pytest.approx(100 * np.mean(forest), abs=0.006)
+
+
+def test_an_interrupted_run_resumes(run):
+    out = run("--splits=2", "--methods=rf")
+    kept, lost = out / "splits" / "00_rf.json", out / "splits" / "01_rf.json"
+    before, table = kept.stat().st_mtime_ns, (out / "table5.csv").read_text()
+    lost.unlink()
+    run("--splits=2", "--methods=rf")
+    assert kept.stat().st_mtime_ns == before
+    assert lost.exists()
+    assert (out / "table5.csv").read_text() == table
+
+
+def test_grouped_splits_share_no_group(run, npz):
+    out = run("--splits=1", "--methods=rf", "--grouped")
+    test = pd.read_json(out / "splits" / "00_rf.json").test
+    groups = np.load(npz)["groups"]
+    assert not set(groups[test]) & set(np.delete(groups, test))
+
+
+def test_other_settings_in_the_same_folder_are_refused(run):
+    run("--splits=1", "--methods=rf")
+    with pytest.raises(SystemExit, match="Give another --output"):
+        run("--splits=1", "--methods=rf", "--grouped")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--methods=rf,svm", r"unknown \['svm'\]"),
+        ("--splits=0", "1 or more"),
+        ("--data=nowhere.npz", "no file nowhere.npz"),
+    ],
+)
+def test_wrong_arguments(run, option, message, capsys):
+    with pytest.raises(SystemExit):
+        run(option)
+    assert re.search(message, capsys.readouterr().err)
