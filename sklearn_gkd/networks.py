@@ -184,9 +184,9 @@ class SITSNet(NeuralNet):
         A name in `NETWORKS`, or a network (see the module's docstring).
     optimizer : callable, default=Adam with one fused kernel
         As in skorch.
-    lr : float, default=3e-4
+    lr : float, default=1e-3
         Learning rate.
-    max_epochs : int, default=60
+    max_epochs : int, default=40
         Number of passes over the training rows.
     batch_size : int, default=64
         Rows in each training step.
@@ -210,8 +210,8 @@ class SITSNet(NeuralNet):
         *,
         criterion=nn.CrossEntropyLoss,
         optimizer=partial(torch.optim.Adam, fused=True),  # noqa: B008
-        lr=3e-4,
-        max_epochs=60,
+        lr=1e-3,
+        max_epochs=40,
         batch_size=64,
         verbose=0,
         **kwargs,

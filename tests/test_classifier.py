@@ -3,10 +3,11 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
@@ -300,3 +301,22 @@ def test_predict_refuses_other_series(series, clf):
         clf.predict(series.X[:, :5].reshape(120, -1))
     with pytest.raises(ValueError, match="NaN"):
         clf.predict(with_nan(series.X))
+
+
+def test_x_priv_is_routed_without_being_requested(series, clf):
+    pipeline = make_pipeline(GapFiller(), clf.set_params(priv_transformer=GapFiller()))
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline.fit(with_nan(series.X), series.y, X_priv=with_nan(series.X_priv))
+        params = {"X_priv": series.X_priv, "groups": series.groups}
+        results = cross_validate(
+            pipeline, series.X, series.y, cv=GroupKFold(2), params=params, return_estimator=True
+        )
+    assert np.isfinite(results["test_score"]).all()
+    assert all(hasattr(fitted[-1], "teacher_") for fitted in results["estimator"])
+
+
+def test_privileged_information_without_time(series, clf):
+    clf.set_params(teacher="cnn", beta=0, max_epochs=2)
+    clf.fit(series.X, series.y, X_priv=series.X_priv.reshape(120, 1, 24))
+    assert clf.teacher_.module_.network.branches[1][0].in_channels == 24
+    assert clf.predict(series.X).shape == (120,)

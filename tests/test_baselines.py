@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.svm import LinearSVC
+from torch import nn
+
+from sklearn_gkd import IgnorePrivileged, SITSClassifier
+from sklearn_gkd.networks import CNN, MLP
+
+
+def test_the_papers_competitors(series):
+    mlp = SITSClassifier("mlp", max_epochs=1).fit(series.X, series.y).network_.module_.network
+    cnn = SITSClassifier("cnn", max_epochs=1).fit(series.X, series.y).network_.module_.network
+    assert isinstance(mlp, MLP)
+    assert isinstance(mlp.body[-1], nn.ReLU)
+    assert isinstance(cnn, CNN)
+    assert len(cnn.branches) == 1
+
+
+def test_a_net_learns(series, small):
+    clf = SITSClassifier(small.set_params(max_epochs=40), random_state=0).fit(series.X, series.y)
+    assert clf.score(series.X, series.y) > 0.6
+    assert clf.predict_proba(series.X).shape == (120, 3)
+
+
+@pytest.mark.parametrize("params", [{"network": "rnn"}, {"lr": 0}, {"max_epochs": 0}])
+def test_wrong_parameters_are_named(series, params):
+    with pytest.raises(ValueError, match=next(iter(params))):
+        SITSClassifier(**params).fit(series.X, series.y)
+
+
+def test_ignore_privileged_is_its_estimator(series):
+    forest = RandomForestClassifier(n_estimators=10, random_state=0)
+    wrapped = IgnorePrivileged(forest).fit(series.X, series.y, X_priv=series.X_priv)
+    forest.fit(series.X.reshape(120, -1), series.y)
+    np.testing.assert_array_equal(
+        wrapped.predict_proba(series.X), forest.predict_proba(series.X.reshape(120, -1))
+    )
+    np.testing.assert_array_equal(
+        wrapped.predict(series.X.reshape(120, -1)), forest.predict(series.X.reshape(120, -1))
+    )
+    assert wrapped.classes_.tolist() == ["forest", "maize", "meadow"]
+    assert wrapped.n_features_in_ == 12
+
+
+def test_ignore_privileged_in_a_search(series):
+    forest = IgnorePrivileged(RandomForestClassifier(n_estimators=5, random_state=0))
+    search = GridSearchCV(forest, {"estimator__max_depth": [1, 5]}, cv=2)
+    search.fit(series.X, series.y, X_priv=series.X_priv)
+    plain = cross_val_score(
+        search.best_estimator_.estimator, series.X.reshape(120, -1), series.y, cv=2
+    )
+    assert search.best_score_ == pytest.approx(plain.mean())
+
+
+def test_ignore_privileged_has_what_its_estimator_has(series):
+    wrapped = IgnorePrivileged(LinearSVC())
+    assert not hasattr(wrapped, "predict_proba")
+    assert not hasattr(wrapped, "classes_")
+    with pytest.raises(NotFittedError):
+        wrapped.predict(series.X)
