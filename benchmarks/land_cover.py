@@ -89,6 +89,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"--data: there is no file {args.data}")
     if args.splits < 1 or args.n_jobs < 1:
         parser.error("--splits and --n-jobs are 1 or more")
+    if args.epochs is not None and args.epochs < 1:
+        parser.error("--epochs is 1 or more")
     return args
 
 
@@ -101,6 +103,10 @@ def check_same_run(args: argparse.Namespace) -> None:
         "grouped": args.grouped,
         "epochs": args.epochs,
         "paper": args.paper,
+        "nets": [
+            clf.set_params(**budget(args, clf)).get_params()
+            for clf in (SITSClassifier(), GKDClassifier())
+        ],
         "versions": {name: version(name) for name in ("sklearn-gkd", "scikit-learn", "torch")},
     }
     (args.output / "splits").mkdir(parents=True, exist_ok=True)
@@ -124,12 +130,12 @@ def fitted_together(methods: list[str]) -> Iterator[tuple[str, ...]]:
 
 def run_job(args, data: Bunch, split: int, methods: tuple[str, ...], n_threads: int) -> None:
     """Fit one net or forest on one split, and write what it predicts for the test rows."""
-    torch.set_num_threads(n_threads)
+    if args.n_jobs > 1:
+        torch.set_num_threads(n_threads)
     groups = data.groups if args.grouped else None
     train, valid, test = train_valid_test_split(data.y, groups=groups, random_state=split)
     parts = Bunch(train=train, valid=valid, test=test, y=data.y)
     parts.radar = GapFiller().fit(data.X_s1[train]).transform(data.X_s1)
-    parts.optical = GapFiller().fit(data.X_s2[train]).transform(data.X_s2)
     start = time.perf_counter()
     if methods[0] == "rf":
         predictions = {"rf": fit_forest(parts.radar, parts, split, n_threads)}
@@ -138,7 +144,7 @@ def run_job(args, data: Bunch, split: int, methods: tuple[str, ...], n_threads: 
     elif methods[0] in ("mlp", "cnn"):
         predictions = fit_net(args, methods[0], parts, split)
     else:
-        predictions = fit_student_and_teacher(args, parts, split)
+        predictions = fit_student_and_teacher(args, data.X_s2, parts, split)
     seconds = time.perf_counter() - start
     for method in methods:
         result = {"test": test.tolist(), "seconds": seconds, **predictions[method]}
@@ -148,7 +154,7 @@ def run_job(args, data: Bunch, split: int, methods: tuple[str, ...], n_threads: 
 def fit_forest(X: np.ndarray, parts: Bunch, seed: int, n_threads: int) -> dict:
     """Choose depth and number of trees on the validation rows. One forest grows for each depth."""
     X = X.reshape(len(X), -1)
-    best = {"valid_accuracy": -1.0}
+    best: dict = {"valid_accuracy": -1.0}
     for depth in DEPTHS:
         forest = RandomForestClassifier(
             max_depth=depth, warm_start=True, random_state=seed, n_jobs=n_threads
@@ -176,18 +182,19 @@ def fit_net(args, name: str, parts: Bunch, seed: int) -> dict:
     return {name: net_result(clf.network_, clf.predict(parts.radar[parts.test]))}
 
 
-def fit_student_and_teacher(args, parts: Bunch, seed: int) -> dict:
-    clf = GKDClassifier(device=args.device, random_state=seed)
+def fit_student_and_teacher(args, optical: np.ndarray, parts: Bunch, seed: int) -> dict:
+    clf = GKDClassifier(priv_transformer=GapFiller(), device=args.device, random_state=seed)
     clf.set_params(**budget(args, clf)).fit(
         parts.radar[parts.train],
         parts.y[parts.train],
-        X_priv=parts.optical[parts.train],
+        X_priv=optical[parts.train],
         X_val=parts.radar[parts.valid],
         y_val=parts.y[parts.valid],
-        X_priv_val=parts.optical[parts.valid],
+        X_priv_val=optical[parts.valid],
     )
-    radar, optical = parts.radar[parts.test], parts.optical[parts.test]
-    of_teacher = clf.classes_[clf.teacher_predict_proba(radar, optical).argmax(axis=1)]
+    radar = parts.radar[parts.test]
+    filled = GapFiller().fit(optical[parts.train]).transform(optical[parts.test])
+    of_teacher = clf.classes_[clf.teacher_predict_proba(radar, filled).argmax(axis=1)]
     return {
         "gkd": net_result(clf.student_, clf.predict(radar)),
         "teacher": net_result(clf.teacher_, of_teacher),
@@ -284,6 +291,7 @@ def write_confusion_matrices(args, data: Bunch, results: dict[str, list[dict]]) 
             cmap="Blues",
             colorbar=False,
             text_kw={"fontsize": 8},
+            im_kw={"vmin": 0, "vmax": 1},
             ax=ax,
         )
         ax.set_title(METHODS[method].split(" (")[0])

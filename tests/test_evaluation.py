@@ -40,6 +40,17 @@ def test_grouped_split_shares_no_group_and_keeps_every_class_in_training():
         np.testing.assert_allclose([len(p) / len(y) for p in parts], [0.5, 0.2, 0.3], atol=0.02)
 
 
+@pytest.mark.parametrize("groups", [None, np.arange(100) // 4])
+def test_same_seed_same_split(groups):
+    y = np.arange(100) % 3
+    first, second, other = (
+        train_valid_test_split(y, groups=groups, random_state=seed) for seed in (1, 1, 2)
+    )
+    for part, again in zip(first, second, strict=True):
+        np.testing.assert_array_equal(part, again)
+    assert not np.array_equal(first[1], other[1])
+
+
 @pytest.mark.parametrize("sizes", [(0.5, 0.5), (0.5, 0.2, 0.2), (1.1, -0.2, 0.1)])
 def test_sizes_are_three_shares_of_one(sizes):
     with pytest.raises(ValueError, match="sizes="):
