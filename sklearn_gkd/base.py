@@ -8,10 +8,15 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 from skorch import NeuralNet
 from torch import Tensor
 
@@ -35,6 +40,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         "lr": [Interval(Real, 0, None, closed="neither")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -53,8 +59,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n, n_classes)
             Columns in the order of ``classes_``.
         """
-        check_is_fitted(self, self._predicts_with)
-        return self._probabilities(getattr(self, self._predicts_with), [self._check_series(X)])
+        return torch.cat([logits.double().softmax(1).cpu() for logits in self._logits(X)]).numpy()
 
     def predict(self, X):
         """Predict the class.
@@ -68,25 +73,27 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n,)
         """
-        check_is_fitted(self, self._predicts_with)
-        batches = self._logits(getattr(self, self._predicts_with), [self._check_series(X)])
-        codes = torch.cat([logits.argmax(dim=1).cpu() for logits in batches])
+        codes = torch.cat([logits.argmax(dim=1).cpu() for logits in self._logits(X)])
         return self.classes_[codes.numpy()]
 
-    def _probabilities(self, net: NeuralNet, views: list[View]) -> np.ndarray:
-        batches = [logits.double().softmax(dim=1).cpu() for logits in self._logits(net, views)]
-        return torch.cat(batches).numpy()
-
-    def _logits(self, net: NeuralNet, views: list[View]) -> Iterator[Tensor]:
+    def _logits(self, X) -> Iterator[Tensor]:
+        check_is_fitted(self, self._predicts_with)
+        net = getattr(self, self._predicts_with)
         device = training.resolve_device(self.device)
-        batches = training.outputs(net, [view.series for view in views], device)
-        return (logits for logits, _ in batches)
+        return (logits for logits, _ in training.outputs(net, [self._check_series(X)], device))
 
-    def _draw_seeds(self, n_seeds: int) -> list[int]:
-        rng = check_random_state(self.random_state)
-        return rng.randint(np.iinfo(np.int32).max, size=n_seeds).tolist()
+    def _net(self, parameter: str) -> NeuralNet:
+        """Return the skorch net that a parameter stands for, with the budget of this estimator."""
+        return training.as_net(
+            getattr(self, parameter),
+            parameter,
+            lr=self.lr,
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            verbose=self.verbose,
+        )
 
-    def _fit_net(self, net, views, targets, train, valid, criterion, seed) -> NeuralNet:
+    def _fit_net(self, net, views, targets, train, valid, loss, weights, seed) -> NeuralNet:
         return training.fit_net(
             net,
             views,
@@ -94,11 +101,21 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             train,
             valid,
             n_classes=len(self.classes_),
-            criterion=criterion,
+            criterion=loss,
+            class_weight=weights,
             n_iter_no_change=self.n_iter_no_change,
             device=training.resolve_device(self.device),
             seed=seed,
         )
+
+    def _class_weights(self, codes: np.ndarray) -> np.ndarray | None:
+        """Return the weight of each class, None where they weigh alike."""
+        if self.class_weight is None:
+            return None
+        weights = compute_class_weight(
+            self.class_weight, classes=self.classes_, y=self.classes_[codes]
+        )
+        return weights.astype(np.float32)
 
     def _check_rows(self, X, y, X_val, y_val, groups, split_seed):
         """Check what a student is trained on.
@@ -107,6 +124,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         indices of the training and of the validation rows: X_val and y_val where they are given,
         otherwise held out from X.
         """
+        check_consistent_length(X, groups)
         view, codes = self._check_training_set(X, y)
         n_rows = len(codes)
         if X_val is None and y_val is None:
@@ -120,10 +138,9 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
         series_val, codes_val = self._check_validation_set(X_val, y_val)
-        series = np.concatenate([view.series, series_val])
         codes = np.concatenate([codes, codes_val])
         rows = np.arange(len(codes))
-        return View(series, view.per_column), codes, rows[:n_rows], rows[n_rows:]
+        return view.followed_by(series_val), codes, rows[:n_rows], rows[n_rows:]
 
     def _check_training_set(self, X, y) -> tuple[View, np.ndarray]:
         table, shape = as_table(X, "X")
@@ -140,7 +157,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         return View(table.reshape(len(table), *self.series_shape_), per_column), codes
 
     def _check_validation_set(self, X_val, y_val) -> tuple[np.ndarray, np.ndarray]:
-        series = self._check_series(X_val, "X_val").series
+        series = self._check_series(X_val, "X_val")
         y_val = column_or_1d(y_val)
         if len(y_val) != len(series):
             raise ValueError(
@@ -155,7 +172,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             )
         return series, np.searchsorted(self.classes_, y_val)
 
-    def _check_series(self, X, name: str = "X") -> View:
+    def _check_series(self, X, name: str = "X") -> np.ndarray:
         """Check X against the series that fit saw."""
         table, shape = as_table(X, name)
         if shape not in (None, self.series_shape_):
@@ -163,8 +180,14 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
                 f"{name} has series of (T, C) = {shape}, but {type(self).__name__} was fitted on "
                 f"{self.series_shape_}. Give the same dates and bands as in fit."
             )
+        n_columns = getattr(table, "shape", (0, 0))[-1]
+        if len(table.shape) == 2 and n_columns != self.n_features_in_:
+            raise ValueError(
+                f"{name} has {n_columns} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input. Give the same dates and bands as in fit."
+            )
         table = self._check_table(table, name, reset=False)
-        return View(table.reshape(len(table), *self.series_shape_), False)
+        return table.reshape(len(table), *self.series_shape_)
 
     def _check_table(self, table, name: str, **kwargs):
         with np.errstate(over="ignore"):
@@ -172,11 +195,12 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
                 self, table, dtype=np.float32, ensure_all_finite=False, **kwargs
             )
         own_name = type(self).__name__
+        n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
         check_finite(
             checked[0] if "y" in kwargs else checked,
             name,
             f"{own_name} needs complete series: fill the gaps first, for instance by "
-            f"make_pipeline(sits.GapFiller(), {own_name}()).",
+            f"make_pipeline(sits.GapFiller({n_channels}), {own_name}({n_channels})).",
         )
         return checked
 

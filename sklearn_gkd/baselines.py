@@ -1,5 +1,6 @@
 """What the method is compared with: one net on one view, and any classifier without X_priv."""
 
+from functools import partial
 from typing import ClassVar
 
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
@@ -12,7 +13,8 @@ from torch import nn
 
 from sklearn_gkd.base import NetClassifier, fresh_fit
 from sklearn_gkd.losses import LabelLoss
-from sklearn_gkd.training import as_net
+from sklearn_gkd.networks import MLP
+from sklearn_gkd.training import draw_seeds, feature_width
 from sklearn_gkd.views import as_table
 
 
@@ -24,8 +26,8 @@ class SITSClassifier(NetClassifier):
     network : {"mlp", "cnn"}, nn.Module class or skorch net, default="mlp"
         As `GKDClassifier`'s student. "mlp" has a ReLU after its layer of features, as the paper's
         competitor does and its student does not.
-    n_channels, max_epochs, batch_size, lr, validation_fraction, n_iter_no_change, device, \
-random_state, verbose
+    n_channels, max_epochs, batch_size, lr, validation_fraction, n_iter_no_change, class_weight, \
+device, random_state, verbose
         See `GKDClassifier`.
 
     Attributes
@@ -79,6 +81,7 @@ random_state, verbose
         lr=1e-3,
         validation_fraction=0.2,
         n_iter_no_change=None,
+        class_weight=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -90,6 +93,7 @@ random_state, verbose
         self.lr = lr
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -119,26 +123,23 @@ random_state, verbose
             Where an argument is not as described. The estimator is then as it was before.
         """
         with fresh_fit(self):
-            split_seed, seed = self._draw_seeds(2)
+            split_seed, seed = draw_seeds(self.random_state, 2)
             view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
-            params = {"module__feature_activation": nn.ReLU} if self.network == "mlp" else {}
-            net = as_net(
-                self.network,
-                "network",
-                lr=self.lr,
-                batch_size=self.batch_size,
-                max_epochs=self.max_epochs,
-                verbose=self.verbose,
-                **params,
-            )
-            self.network_ = self._fit_net(net, [view], [labels], train, valid, LabelLoss, seed)
+            net = self._net("network")
+            if net.module is MLP and not hasattr(net, "module__feature_activation"):
+                net.set_params(module__feature_activation=nn.ReLU)
+            feature_width(net, "network", [view.shape], len(self.classes_))
+            weights = self._class_weights(labels[train])
+            loss = partial(LabelLoss, weights)
+            self.network_ = self._fit_net(net, [view], [labels], train, valid, loss, weights, seed)
         return self
 
 
 class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Lets a classifier that knows nothing of X_priv take the same calls as `GKDClassifier`.
 
-    Series of shape (n, T, C) reach it as tables (n, T * C).
+    Series of shape (n, T, C) reach it as tables (n, T * C): a `sits.GapFiller` belongs before it,
+    not in it.
 
     Parameters
     ----------
@@ -166,6 +167,8 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
         "X_priv": True,
         "groups": True,
+        "X_unlabeled": True,
+        "X_priv_unlabeled": True,
         "X_val": True,
         "y_val": True,
         "X_priv_val": True,
@@ -179,7 +182,19 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.estimator = estimator
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, X_priv=None, *, groups=None, X_val=None, y_val=None, X_priv_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        X_priv=None,
+        *,
+        groups=None,
+        X_unlabeled=None,
+        X_priv_unlabeled=None,
+        X_val=None,
+        y_val=None,
+        X_priv_val=None,
+    ):
         """Fit the estimator on X and y.
 
         Parameters
@@ -188,7 +203,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             What prediction will have too.
         y : array-like of shape (n,)
             Class of each row.
-        X_priv, groups, X_val, y_val, X_priv_val : ignored
+        X_priv, groups, X_unlabeled, X_priv_unlabeled, X_val, y_val, X_priv_val : ignored
             So that the call is `GKDClassifier.fit`'s.
 
         Returns
@@ -242,6 +257,21 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(as_table(X, "X")[0])
+
+    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
+    def decision_function(self, X):
+        """Return what the estimator's decision_function does.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(as_table(X, "X")[0])
 
     def __sklearn_tags__(self):
         tags = get_tags(self.estimator)

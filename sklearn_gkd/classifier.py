@@ -7,27 +7,25 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import _fit_context, clone
-from sklearn.utils import _safe_indexing
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch import NeuralNet
-from torch import nn
+from torch import Tensor, nn
 
 from sklearn_gkd.base import NetClassifier, fresh_fit
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 from sklearn_gkd.losses import DistillationLoss, LabelLoss
-from sklearn_gkd.splitting import hold_out
-from sklearn_gkd.teaching import teach
-from sklearn_gkd.training import as_net, feature_width, resolve_device
-from sklearn_gkd.views import (
-    Shape,
-    View,
-    as_array,
-    check_same_length,
-    has_information,
-    privileged_view,
+from sklearn_gkd.teaching import (
+    Lesson,
+    check_features,
+    teach,
+    teacher_folds,
+    teacher_outputs,
+    teacher_rows,
 )
+from sklearn_gkd.training import draw_seeds, feature_width, resolve_device
+from sklearn_gkd.views import PrivilegedReader, View, check_pairs
 
 PAPER_SETTINGS = {
     "teacher": "cnn",
@@ -62,7 +60,9 @@ class GKDClassifier(NetClassifier):
     teacher, student : {"mlp", "cnn"}, nn.Module class or skorch net, default="mlp"
         A name in `networks.NETWORKS`; a network, as described in `networks`; or a skorch net such
         as `networks.SITSNet`, whose own learning rate, epochs and batch size then hold, and whose
-        parameters can be set and searched as ``student__lr`` or ``student__module__width``.
+        parameters can be set and searched as ``student__lr`` or ``student__module__width``. The
+        teacher may also be any classifier with `predict_proba`, which is cloned and fitted on its
+        views side by side in a table. It has no features: beta must then be 0.
     alpha : float, default=1.0
         Weight of the labels.
     beta : float, default=1.0
@@ -73,6 +73,10 @@ class GKDClassifier(NetClassifier):
         Divides both nets' logits in KD, which is multiplied by its square.
     teacher_view : {"both", "privileged"}, default="both"
         Whether the teacher sees X and X_priv [1]_, or X_priv alone [2]_.
+    teacher_cv : int, splitter or iterable, default=None
+        Where the teacher's decisions for its training rows come from: None, from the teacher
+        itself, which may have learnt their labels by heart; an int or a splitter, from teachers
+        that have not seen the row. Features always come from the one teacher.
     priv_transformer : transformer, default=None
         Cloned, fitted on the training rows of X_priv and applied to X_priv, for instance
         `sits.GapFiller`.
@@ -91,6 +95,14 @@ class GKDClassifier(NetClassifier):
     n_iter_no_change : int, default=None
         Number of epochs without a better one after which training ends; None trains for
         `max_epochs`.
+    class_weight : dict or "balanced", default=None
+        Weight of the rows of each class in both nets' cross-entropy and validation accuracy;
+        "balanced" is inversely proportional to the classes' training rows.
+    memory : str or joblib.Memory, default=None
+        Where the teacher's targets are kept, to be used again by every fit whose teacher would be
+        the same, in this process or another: a search over alpha, beta, gamma, temperature and
+        the student fits one teacher for each fold. With random_state=None too, the teacher and
+        its validation rows are then always the same.
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
         Where to train and predict; "auto" is a GPU where there is one. What is fitted is kept on
         the CPU, so that it loads anywhere.
@@ -105,10 +117,13 @@ class GKDClassifier(NetClassifier):
         Class labels.
     student_ : skorch.NeuralNet
         The fitted student, all that `predict` uses. Its ``history`` has a row an epoch.
-    teacher_ : skorch.NeuralNet
-        The fitted teacher, where one was trained. Delete it to save a smaller file.
+    teacher_ : skorch.NeuralNet or classifier
+        The fitted teacher, where one was trained: not with beta=0 and gamma=0, nor where its
+        targets came from `memory`. Delete it to save a smaller file.
     priv_transformer_ : transformer or None
         The fitted clone.
+    priv_reader_ : views.PrivilegedReader
+        What reads X_priv as fit did.
     series_shape_, priv_shape_ : tuple of int
         (T, C) of X and of X_priv.
     n_features_in_ : int
@@ -153,6 +168,8 @@ class GKDClassifier(NetClassifier):
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
         "X_priv": True,
         "groups": True,
+        "X_unlabeled": True,
+        "X_priv_unlabeled": True,
         "X_val": True,
         "y_val": True,
         "X_priv_val": True,
@@ -160,15 +177,17 @@ class GKDClassifier(NetClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **NetClassifier._parameter_constraints,
-        "teacher": [str, NeuralNet, callable],
+        "teacher": [str, NeuralNet, callable, HasMethods(["fit", "predict_proba"])],
         "student": [str, NeuralNet, callable],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
         "gamma": [Interval(Real, 0, None, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "teacher_view": [StrOptions({"both", "privileged"})],
+        "teacher_cv": ["cv_object"],
         "priv_transformer": [HasMethods(["fit", "transform"]), None],
         "n_channels_priv": NetClassifier._parameter_constraints["n_channels"],
+        "memory": [str, HasMethods(["cache"]), None],
     }
 
     def __init__(
@@ -181,6 +200,7 @@ class GKDClassifier(NetClassifier):
         gamma=10.0,
         temperature=1.0,
         teacher_view="both",
+        teacher_cv=None,
         priv_transformer=None,
         n_channels=None,
         n_channels_priv=None,
@@ -189,6 +209,8 @@ class GKDClassifier(NetClassifier):
         lr=1e-3,
         validation_fraction=0.2,
         n_iter_no_change=None,
+        class_weight=None,
+        memory=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -200,6 +222,7 @@ class GKDClassifier(NetClassifier):
         self.gamma = gamma
         self.temperature = temperature
         self.teacher_view = teacher_view
+        self.teacher_cv = teacher_cv
         self.priv_transformer = priv_transformer
         self.n_channels = n_channels
         self.n_channels_priv = n_channels_priv
@@ -208,12 +231,26 @@ class GKDClassifier(NetClassifier):
         self.lr = lr
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.memory = memory
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, X_priv=None, *, groups=None, X_val=None, y_val=None, X_priv_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        X_priv=None,
+        *,
+        groups=None,
+        X_unlabeled=None,
+        X_priv_unlabeled=None,
+        X_val=None,
+        y_val=None,
+        X_priv_val=None,
+    ):
         """Train the teacher on X and X_priv, then the student on X, the labels and the teacher.
 
         Parameters
@@ -228,7 +265,12 @@ class GKDClassifier(NetClassifier):
             from the labels alone, and where beta or gamma is positive a
             `PrivilegedInformationWarning` says so.
         groups : array-like of shape (n,), default=None
-            No group has rows on both sides of the split into training and validation rows.
+            No group has rows on both sides of the split into training and validation rows, nor of
+            those of teacher_cv.
+        X_unlabeled, X_priv_unlabeled : array-like, default=None
+            Pairs without a label, m rows each, which teach the student by the teacher's targets
+            alone. A search passes them on whole, unless m happens to be n: then scikit-learn
+            slices them as it does X, and what it leaves out is lost.
         X_val, y_val, X_priv_val : array-like, default=None
             Validation rows, instead of those that `validation_fraction` holds out. Without
             X_priv_val, the teacher still holds out its own.
@@ -244,28 +286,41 @@ class GKDClassifier(NetClassifier):
             do. The estimator is then as it was before.
         """
         with fresh_fit(self):
-            split_seed, teacher_seed, student_seed = self._draw_seeds(3)
+            split_seed, teacher_seed, student_seed = self._draw_seeds()
             view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
-            loss: Callable[[], nn.Module] = LabelLoss
-            targets: list[Any] = [labels]
+            weights = self._class_weights(labels[train])
+            loss: Callable[[], nn.Module] = partial(LabelLoss, weights)
+            targets: tuple[Tensor, ...] = ()
+            student = self._net("student")
+            width = feature_width(student, "student", [view.shape], len(self.classes_))
+            pairs = [
+                ("X", X, "X_priv", X_priv),
+                ("X_val", X_val, "X_priv_val", X_priv_val),
+                ("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled),
+            ]
+            check_pairs(pairs)
             if X_priv is None:
-                self._check_no_privileged(X_priv_val)
+                self._warn_of_plain_student()
             else:
-                priv, seen = self._check_privileged(X_priv, X_priv_val, X, X_val, train)
+                if X_unlabeled is not None:
+                    view = view.followed_by(self._check_series(X_unlabeled, "X_unlabeled"))
+                    labels = np.append(labels, np.full(len(view.series) - len(labels), -1))
+                priv, seen = self._read_privileged(pairs, self.classes_[labels], train)
             if X_priv is not None and (self.beta > 0 or self.gamma > 0):
-                views = self._teacher_views(view, priv)
-                self._check_features(view, views)
-                rows = self._teacher_rows(labels, seen, train, valid, groups, split_seed)
-                self.teacher_ = self._fit_net(
-                    self._net("teacher"), views, [labels], *rows, LabelLoss, teacher_seed
+                views = self._seen_by_teacher(view, priv)
+                check_features(self.beta, self._teacher(), views, width, len(self.classes_))
+                lesson = self._lesson(
+                    views, labels, seen, train, valid, weights, groups, split_seed, teacher_seed
                 )
-                series = [teacher_view.series for teacher_view in views]
-                targets += teach(self.teacher_, series, seen, resolve_device(self.device))
+                targets, teacher = teach(lesson, self.memory)
+                if teacher is not None:
+                    self.teacher_ = teacher
+                train = np.append(train, np.flatnonzero(seen & (labels < 0)))
                 loss = partial(
-                    DistillationLoss, self.alpha, self.beta, self.gamma, self.temperature
+                    DistillationLoss, self.alpha, self.beta, self.gamma, self.temperature, weights
                 )
             self.student_ = self._fit_net(
-                self._net("student"), [view], targets, train, valid, loss, student_seed
+                student, [view], [labels, *targets], train, valid, loss, weights, student_seed
             )
         return self
 
@@ -286,34 +341,40 @@ class GKDClassifier(NetClassifier):
         ndarray of shape (n, n_classes)
             Columns in the order of ``classes_``.
         """
-        check_is_fitted(self, "teacher_")
-        view = self._check_series(X)
-        X_priv = as_array(X_priv)
-        check_same_length(X_priv, len(view.series), "X_priv", "X")
-        priv, seen = self._privileged_view(X_priv, "X_priv")
+        check_is_fitted(
+            self,
+            "teacher_",
+            msg="This %(name)s has no teacher_: it was not fitted, or without X_priv, or with "
+            "beta=0 and gamma=0, or its targets came from memory. Fit it with memory=None.",
+        )
+        series = self._check_series(X)
+        check_pairs([("X", X, "X_priv", X_priv)])
+        priv, seen = self.priv_reader_.read(X_priv, "X_priv")
         if not seen.all():
             raise ValueError(
                 f"X_priv is NaN throughout in {np.sum(~seen)} of its {len(seen)} rows, of which "
                 "the teacher can tell nothing. Leave these rows out."
             )
-        return self._probabilities(self.teacher_, self._teacher_views(view, priv))
+        views = self._seen_by_teacher(series, priv.series)
+        device = resolve_device(self.device)
+        logits, _ = teacher_outputs(self.teacher_, views, len(self.classes_), device)
+        return logits.double().softmax(dim=1).numpy()
 
-    def _net(self, role: str) -> NeuralNet:
-        return as_net(
-            getattr(self, role),
-            role,
-            lr=self.lr,
-            batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
-            verbose=self.verbose,
-        )
+    def _draw_seeds(self) -> list[int]:
+        """Draw the seeds of the split, the teacher and the student.
 
-    def _teacher_views(self, view: View, priv: View) -> list[View]:
-        return [priv] if self.teacher_view == "privileged" else [view, priv]
+        With a memory, random_state=None is a part of the key like any other, so that the teacher
+        and the split that it is trained on are always the same.
+        """
+        seeds = draw_seeds(self.random_state, 3)
+        if self.memory is not None and self.random_state is None:
+            seeds[:2] = draw_seeds(0, 2)
+        return seeds
 
-    def _check_no_privileged(self, X_priv_val):
-        if X_priv_val is not None:
-            raise ValueError("X_priv_val was given without X_priv. Give both, or neither.")
+    def _seen_by_teacher(self, x, priv) -> list:
+        return [priv] if self.teacher_view == "privileged" else [x, priv]
+
+    def _warn_of_plain_student(self) -> None:
         if self.beta > 0 or self.gamma > 0:
             warnings.warn(
                 f"X_priv was not given, so beta={self.beta} and gamma={self.gamma} have nothing "
@@ -323,87 +384,46 @@ class GKDClassifier(NetClassifier):
                 stacklevel=4,
             )
 
-    def _check_privileged(self, X_priv, X_priv_val, X, X_val, train) -> tuple[View, np.ndarray]:
-        """Return the privileged view of the rows of X and X_val, and which of them have one.
-
-        Sets priv_transformer_ and priv_shape_.
-        """
-        X_priv = as_array(X_priv)
-        check_same_length(X_priv, _num_samples(X), "X_priv", "X")
-        if X_priv_val is not None:
-            if X_val is None:
-                raise ValueError("X_priv_val was given without X_val. Give both, or neither.")
-            X_priv_val = as_array(X_priv_val)
-            check_same_length(X_priv_val, _num_samples(X_val), "X_priv_val", "X_val")
-        known = train[has_information(X_priv, "X_priv")[train]]
-        if not len(known):
-            raise ValueError(
-                "X_priv is NaN throughout in every training row, so no teacher can be trained. "
-                "Give privileged information for some rows, or leave X_priv out."
-            )
-        self.priv_transformer_ = None
-        if self.priv_transformer is not None:
-            transformer = clone(self.priv_transformer)
-            self.priv_transformer_ = transformer.fit(_safe_indexing(X_priv, known))
-        priv, seen = self._privileged_view(X_priv, "X_priv")
-        if X_val is None:
-            return priv, seen
-        n_val = _num_samples(X_val)
-        series_val = np.zeros((n_val, *priv.series.shape[1:]), dtype=np.float32)
-        seen_val = np.zeros(n_val, dtype=bool)
-        if X_priv_val is not None:
-            priv_val, seen_val = self._privileged_view(X_priv_val, "X_priv_val")
-            series_val = priv_val.series
-        series = np.concatenate([priv.series, series_val])
-        return View(series, priv.per_column), np.concatenate([seen, seen_val])
-
-    def _privileged_view(self, X_priv, name: str) -> tuple[View, np.ndarray]:
-        """Check X_priv; its first call sets priv_shape_, the others hold against it."""
-        priv, seen = privileged_view(X_priv, self.priv_transformer_, self.n_channels_priv, name)
-        shape = priv.series.shape[1:]
-        fitted_shape: Shape = getattr(self, "priv_shape_", shape)
-        if shape != fitted_shape:
-            raise ValueError(
-                f"{name} has series of (T, C) = {shape}, but X_priv in fit had {fitted_shape}. "
-                "Give the same dates and bands."
-            )
-        self.priv_shape_ = shape
-        return priv, seen
-
-    def _check_features(self, view: View, teacher_views: list[View]) -> None:
-        """Build both nets once, so that what does not fit is an error before any training."""
-        n_classes = len(self.classes_)
-        widths = {
-            role: feature_width(self._net(role), role, shapes, n_classes)
-            for role, shapes in [
-                ("teacher", [v.series.shape[1:] for v in teacher_views]),
-                ("student", [view.series.shape[1:]]),
-            ]
-        }
-        if self.beta == 0:
-            return
-        for role, width in widths.items():
-            if width == 0:
-                raise ValueError(
-                    f"beta={self.beta} compares features, but the {role}'s network returns logits "
-                    "alone. Set beta=0, or return (logits, features)."
+    def _read_privileged(self, pairs, y, train) -> tuple[View, np.ndarray]:
+        """Return the privileged view of the rows of all pairs, and which of them have one."""
+        (_, _, name, X_priv), *others = pairs
+        reader = PrivilegedReader(self.priv_transformer, self.n_channels_priv)
+        view, seen = reader.fit(X_priv, y, train).read(X_priv, name)
+        for _, X_other, name_other, other in others:
+            if X_other is not None:
+                other_view, other_seen = (
+                    reader.nothing(_num_samples(X_other))
+                    if other is None
+                    else reader.read(other, name_other)
                 )
-        if widths["teacher"] != widths["student"]:
-            raise ValueError(
-                f"beta={self.beta} compares the teacher's {widths['teacher']} features with the "
-                f"student's {widths['student']}. Make the widths equal, or set beta=0."
-            )
+                view, seen = view.followed_by(other_view.series), np.append(seen, other_seen)
+        self.priv_reader_ = reader
+        self.priv_transformer_ = reader.transformer
+        self.priv_shape_ = reader.shape
+        return view, seen
 
-    def _teacher_rows(self, labels, seen, train, valid, groups, split_seed):
-        """Return the teacher's training and validation rows: those with privileged information.
+    def _teacher(self) -> Any:
+        """Return the unfitted teacher: a skorch net or a classifier."""
+        is_network = isinstance(self.teacher, (str, type, NeuralNet))
+        return self._net("teacher") if is_network else self.teacher
 
-        Where no validation row has any, some training rows validate the teacher.
-        """
-        train, valid = train[seen[train]], valid[seen[valid]]
-        if len(valid) or self.validation_fraction == 0:
-            return train, valid
-        held_out_of = None if groups is None else _safe_indexing(groups, train)
-        kept, held_out = hold_out(
-            labels[train], self.validation_fraction, groups=held_out_of, random_state=split_seed
+    def _lesson(
+        self, views, labels, seen, train, valid, weights, groups, split_seed, teacher_seed
+    ) -> Lesson:
+        train, valid = teacher_rows(
+            labels, seen, train, valid, self.validation_fraction, groups, split_seed
         )
-        return train[kept], train[held_out]
+        return Lesson(
+            teacher=self._teacher(),
+            views=views,
+            labels=labels,
+            seen=seen,
+            train=train,
+            valid=valid,
+            folds=teacher_folds(self.teacher_cv, labels, train, groups, split_seed),
+            n_classes=len(self.classes_),
+            class_weight=weights,
+            n_iter_no_change=self.n_iter_no_change,
+            device=resolve_device(self.device),
+            seed=teacher_seed,
+        )

@@ -111,6 +111,12 @@ def _check_shapes(data: Bunch, path: Path) -> None:
         "dates_s1": (n_dates_s1,),
         "dates_s2": (n_dates_s2,),
     }
+    unknown = np.setdiff1d(data.y, data.class_names)
+    if len(unknown):
+        raise ValueError(
+            f"{path}: 'y' holds {unknown.tolist()[:5]}, which 'class_names' does not. Give every "
+            "class by its name, as it stands in 'class_names'."
+        )
     for key, shape in expected.items():
         if data[key].shape != shape:
             raise ValueError(

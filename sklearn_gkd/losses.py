@@ -50,19 +50,32 @@ def imitation(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Ten
 
 
 class LabelLoss(nn.Module):
-    """Cross-entropy with the labels (Eq. 1). Target: ``(labels,)``."""
+    """Cross-entropy with the labels (Eq. 1). Target: ``(labels,)``, -1 where there is none.
+
+    Parameters
+    ----------
+    class_weight : array-like of shape (n_classes,), default=None
+        Weight of the rows of each class; None weighs them alike.
+    """
+
+    def __init__(self, class_weight=None):
+        super().__init__()
+        self.class_weight = class_weight
 
     def forward(self, output, target):
-        """Return the mean over rows."""
-        return F.cross_entropy(output[0], target[0])
+        """Return the weighted mean over the labelled rows; 0 where there is none."""
+        logits, labels = output[0], target[0]
+        weights = row_weights(labels, self.class_weight)
+        rows = F.cross_entropy(logits, labels, reduction="none", ignore_index=-1)
+        return _mean_over(rows, weights)
 
 
 class DistillationLoss(nn.Module):
     """What the student learns from: labels, the teacher's features and its decisions (Eq. 4).
 
     Target: ``(labels, teacher_logits, teacher_features, taught)``, where ``taught`` is 1.0 in the
-    rows that the teacher has seen and 0.0 in the others. Cross-entropy is averaged over all rows
-    of a batch, the other two terms over its taught rows.
+    rows that the teacher has seen and 0.0 in the others. Cross-entropy is averaged over the
+    labelled rows of a batch, the other two terms over its taught rows.
 
     Parameters
     ----------
@@ -70,14 +83,17 @@ class DistillationLoss(nn.Module):
         Weights of cross-entropy, feature reconstruction and imitation.
     temperature : float
         See `imitation`.
+    class_weight : array-like of shape (n_classes,), default=None
+        See `LabelLoss`.
     """
 
-    def __init__(self, alpha=1.0, beta=1.0, gamma=10.0, temperature=1.0):
+    def __init__(self, alpha=1.0, beta=1.0, gamma=10.0, temperature=1.0, class_weight=None):
         super().__init__()
         self.alpha = alpha
         self.beta = beta
         self.gamma = gamma
         self.temperature = temperature
+        self.label_loss = LabelLoss(class_weight)
 
     def forward(self, output, target):
         """Return the weighted sum. A term of weight 0 is not computed."""
@@ -85,7 +101,7 @@ class DistillationLoss(nn.Module):
         labels, teacher_logits, teacher_features, taught = target
         loss = logits.new_zeros(())
         if self.alpha:
-            loss = loss + self.alpha * F.cross_entropy(logits, labels)
+            loss = loss + self.alpha * self.label_loss(output, (labels,))
         if self.beta:
             rows = feature_reconstruction(features, teacher_features)
             loss = loss + self.beta * _mean_over(rows, taught)
@@ -95,5 +111,14 @@ class DistillationLoss(nn.Module):
         return loss
 
 
+def row_weights(labels: Tensor, class_weight) -> Tensor:
+    """Return the weight of each row: that of its class, and 0 without a label (-1)."""
+    labelled = (labels >= 0).float()
+    if class_weight is None:
+        return labelled
+    of_class = torch.as_tensor(class_weight, dtype=torch.float32, device=labels.device)
+    return labelled * of_class[labels.clamp(min=0)]
+
+
 def _mean_over(values: Tensor, weights: Tensor) -> Tensor:
-    return torch.dot(values, weights) / weights.sum().clamp(min=1)
+    return torch.dot(values, weights.to(values.dtype)) / weights.sum().clamp(min=1e-12)

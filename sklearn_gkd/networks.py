@@ -235,7 +235,7 @@ class SITSNet(NeuralNet):
         params = super().get_params(deep=deep, **kwargs)
         if deep:
             return params
-        own = signature(SITSNet).parameters
+        own = signature(type(self)).parameters
         defaults = {
             name: parameter.default
             for name, parameter in signature(NeuralNet).parameters.items()

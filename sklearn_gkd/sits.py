@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gkd import views
+from sklearn_gkd.base import fresh_fit
 
 
 class GapFiller(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -75,20 +76,21 @@ class GapFiller(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X has inf, if ``n_channels`` does not divide its columns, or if X has no
             observation of a channel at all.
         """
-        table, shape = views.as_table(X, "X")
-        table = self._check_table(table, reset=True)
-        n_columns = table.shape[1]
-        shape = views.series_shape(n_columns, shape, self.n_channels, "X", "n_channels")
-        of_channel = pd.DataFrame(table.reshape(-1, shape[1])).median().to_numpy()
-        unseen = np.flatnonzero(np.isnan(of_channel))
-        if len(unseen):
-            raise ValueError(
-                f"X has no observation of channel {unseen[0]} (of {shape[1]}): it is NaN in all "
-                f"{len(table)} rows, at all {shape[0]} dates. Leave that channel out of X."
-            )
-        of_date = pd.DataFrame(table).median().to_numpy().reshape(shape)
-        self.medians_ = np.where(np.isnan(of_date), of_channel, of_date)
-        self.series_shape_ = shape
+        with fresh_fit(self):
+            table, shape = views.as_table(X, "X")
+            table = self._check_table(table, reset=True)
+            n_columns = table.shape[1]
+            shape = views.series_shape(n_columns, shape, self.n_channels, "X", "n_channels")
+            of_channel = pd.DataFrame(table.reshape(-1, shape[1])).median().to_numpy()
+            unseen = np.flatnonzero(np.isnan(of_channel))
+            if len(unseen):
+                raise ValueError(
+                    f"X has no observation of channel {unseen[0]} (of {shape[1]}): it is NaN in "
+                    f"all {len(table)} rows, at all {shape[0]} dates. Leave that channel out of X."
+                )
+            of_date = pd.DataFrame(table).median().to_numpy().reshape(shape)
+            self.medians_ = np.where(np.isnan(of_date), of_channel, of_date)
+            self.series_shape_ = shape
         return self
 
     def transform(self, X):

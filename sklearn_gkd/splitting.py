@@ -67,15 +67,16 @@ def _hold_out_groups(y, fraction, groups, random_state):
             "groups, or leave groups out."
         )
     draws = GroupShuffleSplit(GROUPED_DRAWS, test_size=fraction, random_state=random_state)
-    complete = [
+    complete = (
         (kept, held_out)
         for kept, held_out in draws.split(y, groups=groups)
         if len(np.unique(y[kept])) == n_classes
-    ]
-    if not complete:
+    )
+    best = min(complete, key=lambda split: abs(len(split[1]) / len(y) - fraction), default=None)
+    if best is None:
         raise ValueError(
             f"groups puts {len(y)} rows of {n_classes} classes into {n_groups} groups, and no draw "
             f"that holds out {fraction:.0%} of them keeps every class. Give smaller groups, leave "
             "groups out, or give X_val and y_val."
         )
-    return min(complete, key=lambda split: abs(len(split[1]) / len(y) - fraction))
+    return best

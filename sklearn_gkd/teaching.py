@@ -1,45 +1,280 @@
-"""What a fitted teacher tells of each row: its logits and its features, computed once."""
+"""A fitted teacher's targets for each row: from a net or any classifier, out of fold, reused."""
 
+import os
+import zipfile
+import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from numbers import Integral
+from pathlib import Path
+from typing import Any
 
+import joblib
 import numpy as np
 import torch
+from filelock import FileLock
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd.training import outputs
+from sklearn_gkd.losses import LabelLoss
+from sklearn_gkd.splitting import hold_out
+from sklearn_gkd.training import feature_width, fit_net, outputs
+from sklearn_gkd.views import View
+
+SMALLEST_PROBABILITY = 1e-7
+
+Targets = tuple[Tensor, Tensor, Tensor]
 
 
-def teach(
-    teacher: NeuralNet, views: Sequence[np.ndarray], seen: np.ndarray, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute a trained teacher's targets for each row.
+@dataclass(frozen=True)
+class Lesson:
+    """All that a teacher's targets depend on.
+
+    Attributes
+    ----------
+    teacher : NeuralNet or classifier
+        Not fitted.
+    views : list of View
+        What the teacher looks at, for n rows.
+    labels : ndarray of int of shape (n,)
+        Class codes.
+    seen : ndarray of bool of shape (n,)
+        The rows that have all of these views.
+    train, valid : ndarray of int
+        The teacher's training and validation rows, all of them seen.
+    folds : list of (ndarray of int, ndarray of int)
+        Pairs of training rows and of the rows whose decisions come from a teacher of these.
+    n_classes : int
+        Number of classes.
+    class_weight : ndarray of shape (n_classes,) or None
+        Of a net's loss.
+    n_iter_no_change : int or None
+        Of a net's training.
+    device : torch.device
+        Of a net.
+    seed : int
+        Rules the training.
+    """
+
+    teacher: Any
+    views: list[View]
+    labels: np.ndarray
+    seen: np.ndarray
+    train: np.ndarray
+    valid: np.ndarray
+    folds: list[tuple[np.ndarray, np.ndarray]]
+    n_classes: int
+    class_weight: np.ndarray | None
+    n_iter_no_change: int | None
+    device: torch.device
+    seed: int
+
+    def fit(self) -> Any:
+        """Return the teacher, fitted on its training rows."""
+        return self._fit(self.train, self.seed)
+
+    def targets(self, teacher: Any) -> Targets:
+        """Return what the fitted teacher tells of each row.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_classes)
+            In a row of a fold, those of a teacher that has not seen it.
+        features : Tensor of shape (n, n_features)
+            Always this teacher's: the features of nets trained apart share no axes.
+        taught : Tensor of shape (n,)
+            1.0 where the teacher sees the row; elsewhere 0.0, and so are logits and features.
+        """
+        n_rows = len(self.labels)
+        rows = np.flatnonzero(self.seen)
+        of_rows = self._outputs(teacher, rows)
+        logits, features = (values.new_zeros(n_rows, values.shape[1]) for values in of_rows)
+        logits[rows], features[rows] = of_rows
+        for number, (others, held_out) in enumerate(self.folds, start=1):
+            logits[held_out], _ = self._outputs(self._fit(others, self.seed + number), held_out)
+        return logits, features, torch.as_tensor(self.seen).float()
+
+    def key(self) -> str:
+        """Return a hash of all that is here, and of the versions that compute with it."""
+        content = dict(vars(self), device=self.device.type, teacher=type(self.teacher))
+        params = {k: v for k, v in self.teacher.get_params().items() if k != "verbose"}
+        packages = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
+        return joblib.hash([content, params, [version(name) for name in packages]])
+
+    def _fit(self, train: np.ndarray, seed: int) -> Any:
+        teacher = clone(self.teacher)
+        if isinstance(teacher, NeuralNet):
+            return fit_net(
+                teacher,
+                self.views,
+                [self.labels],
+                train,
+                self.valid,
+                n_classes=self.n_classes,
+                criterion=partial(LabelLoss, self.class_weight),
+                class_weight=self.class_weight,
+                n_iter_no_change=self.n_iter_no_change,
+                device=self.device,
+                seed=seed,
+            )
+        _set_random_states(teacher, seed)
+        return teacher.fit(_side_by_side(self._series(train)), self.labels[train])
+
+    def _outputs(self, teacher: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        return teacher_outputs(teacher, self._series(rows), self.n_classes, self.device)
+
+    def _series(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [view.series[rows] for view in self.views]
+
+
+def teacher_rows(
+    labels: np.ndarray,
+    seen: np.ndarray,
+    train: np.ndarray,
+    valid: np.ndarray,
+    fraction: float,
+    groups: Any,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a teacher's training and validation rows: those that it sees.
+
+    Where it sees no validation row, a fraction of its training rows validates it, unless no class
+    has a row to spare.
+    """
+    train, valid = train[seen[train]], valid[seen[valid]]
+    if len(valid) or fraction == 0 or np.bincount(labels[train]).max() < 2:
+        return train, valid
+    groups = None if groups is None else np.asarray(groups)[train]
+    kept, held_out = hold_out(labels[train], fraction, groups=groups, random_state=seed)
+    return train[kept], train[held_out]
+
+
+def teacher_folds(
+    cv: Any, labels: np.ndarray, train: np.ndarray, groups: Any, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the folds of what scikit-learn calls cv, as pairs of rows; none for None."""
+    if cv is None:
+        return []
+    groups = None if groups is None else np.asarray(groups)[train]
+    if isinstance(cv, Integral):
+        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+        cv = splitter(cv, shuffle=True, random_state=seed)
+    folds = check_cv(cv).split(train, labels[train], groups)
+    return [(train[others], train[held_out]) for others, held_out in folds]
+
+
+def check_features(
+    beta: float, teacher: Any, views: list[View], student_width: int, n_classes: int
+) -> None:
+    """Build a teacher's net once, and raise a ValueError where beta cannot compare features."""
+    width = 0
+    if isinstance(teacher, NeuralNet):
+        width = feature_width(teacher, "teacher", [view.shape for view in views], n_classes)
+    if beta == 0:
+        return
+    for role, role_width in [("teacher", width), ("student", student_width)]:
+        if role_width == 0:
+            raise ValueError(
+                f"beta={beta} compares features, but the {role} has none. Set beta=0, or give a "
+                "network that returns (logits, features)."
+            )
+    if width != student_width:
+        raise ValueError(
+            f"beta={beta} compares the teacher's {width} features with the student's "
+            f"{student_width}. Make the widths equal, or set beta=0."
+        )
+
+
+def teacher_outputs(
+    teacher: Any, series: Sequence[np.ndarray], n_classes: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return a fitted teacher's logits and features (of width 0 where it has none).
+
+    A classifier's logits are the logarithms of its probabilities.
+    """
+    if isinstance(teacher, NeuralNet):
+        batches = [(z.cpu(), f.cpu()) for z, f in outputs(teacher, series, device)]
+        logits, features = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
+        return logits.clone(), features.clone()
+    probabilities = np.full((len(series[0]), n_classes), SMALLEST_PROBABILITY, dtype=np.float32)
+    probabilities[:, teacher.classes_] = teacher.predict_proba(_side_by_side(series))
+    logits = torch.tensor(np.log(probabilities.clip(SMALLEST_PROBABILITY)))
+    return logits, logits.new_zeros(len(logits), 0)
+
+
+def teach(lesson: Lesson, memory: Any) -> tuple[Targets, Any]:
+    """Return a teacher's targets, and the teacher where it had to be fitted for them.
+
+    With a memory, targets are stored as arrays in a file named by the lesson's key. Of several
+    processes that need the same targets, one fits the teacher and the others wait and read. A
+    file that is damaged, or of another lesson, is written anew.
 
     Parameters
     ----------
-    teacher : NeuralNet
-        As `training.fit_net` returns it.
-    views : sequence of ndarray of shape (n, T, C)
-        What the teacher looks at.
-    seen : ndarray of bool of shape (n,)
-        The rows that have all of these views.
-    device : torch.device
-        Where to compute.
+    lesson : Lesson
+        What is taught.
+    memory : None, str or joblib.Memory
+        Where targets are kept, as in `sklearn.pipeline.Pipeline`.
 
     Returns
     -------
-    logits : Tensor of shape (n, n_classes)
-    features : Tensor of shape (n, n_features)
-    taught : Tensor of shape (n,)
-        1.0 where the teacher has seen the row; elsewhere 0.0, and so are logits and features.
+    targets : tuple of Tensor
+        See `Lesson.targets`.
+    teacher : fitted teacher or None
+        None where the targets come from the memory.
     """
-    batches = outputs(teacher, [view[seen] for view in views], device)
-    logits, features = (torch.cat(tensors).cpu() for tensors in zip(*batches, strict=True))
-    taught = torch.as_tensor(seen)
-    return _scatter(logits, taught), _scatter(features, taught), taught.float()
+    location = check_memory(memory).location
+    if location is None:
+        teacher = lesson.fit()
+        return lesson.targets(teacher), teacher
+    key = lesson.key()
+    path = Path(location) / "sklearn_gkd" / f"{key}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        targets = _read(path, key, (len(lesson.labels), lesson.n_classes))
+        if targets is not None:
+            return targets, None
+        teacher = lesson.fit()
+        targets = lesson.targets(teacher)
+        _write(path, key, targets)
+    return targets, teacher
 
 
-def _scatter(values: Tensor, rows: Tensor) -> Tensor:
-    scattered = values.new_zeros(len(rows), values.shape[1])
-    scattered[rows] = values
-    return scattered
+def _read(path: Path, key: str, shape: tuple[int, int]) -> Targets | None:
+    """Return the targets of a file, or None where it cannot be trusted to hold them."""
+    try:
+        # np.load leaves a file of its own open where it is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            same_key = str(stored["key"]) == key
+            arrays = [stored[name] for name in ("logits", "features", "taught")]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    logits, features, taught = arrays
+    shapes_fit = (logits.shape, len(features), taught.shape) == (shape, shape[0], shape[:1])
+    if not same_key or not shapes_fit or any(array.dtype != np.float32 for array in arrays):
+        return None
+    return torch.tensor(logits), torch.tensor(features), torch.tensor(taught)
+
+
+def _write(path: Path, key: str, targets: Targets) -> None:
+    partial_path = path.with_suffix(f".{os.getpid()}.partial")
+    with partial_path.open("wb") as file:
+        logits, features, taught = (tensor.numpy() for tensor in targets)
+        np.savez(file, key=np.array(key), logits=logits, features=features, taught=taught)
+    os.replace(partial_path, path)
+
+
+def _side_by_side(series: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([values.reshape(len(values), -1) for values in series], axis=1)
+
+
+def _set_random_states(estimator: Any, seed: int) -> None:
+    """Seed what has no random_state of its own."""
+    params = estimator.get_params()
+    names = [name for name in params if name.split("__")[-1] == "random_state"]
+    estimator.set_params(**{name: seed for name in names if params[name] is None})

@@ -5,6 +5,7 @@ iterator of in-memory batches, and the callbacks that keep the best epoch.
 """
 
 import copy
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from sklearn_gkd.losses import row_weights
 from sklearn_gkd.networks import NETWORKS, SITSNet
 from sklearn_gkd.views import Scaling, Shape, View
 
@@ -83,24 +86,36 @@ class Batches:
 
 
 class ValidationAccuracy(Callback):
-    """Records ``valid_acc`` each epoch, and drops the epoch's record of its batches."""
+    """Records ``valid_acc`` each epoch, and drops the epoch's record of its batches.
+
+    With class_weight, each row counts by the weight of its class, as it does in the loss.
+    """
+
+    def __init__(self, class_weight: np.ndarray | None = None):
+        self.class_weight = class_weight
 
     def on_epoch_begin(self, net, **kwargs):
         """Start counting."""
-        self.n_correct_ = self.n_rows_ = 0
+        self.correct_ = self.total_ = 0.0
 
     def on_batch_end(self, net, batch, training, y_pred=None, **kwargs):
         """Count the rows of a validation batch that are classified as labelled."""
         if not training:
             labels = batch[1][0]
-            self.n_correct_ += (y_pred[0].argmax(dim=1) == labels).sum().item()
-            self.n_rows_ += len(labels)
+            weights = row_weights(labels, self.class_weight)
+            self.correct_ += weights[y_pred[0].argmax(dim=1) == labels].sum().item()
+            self.total_ += weights.sum().item()
 
     def on_epoch_end(self, net, **kwargs):
         """Record the share of correct rows."""
-        if self.n_rows_:
-            net.history.record("valid_acc", self.n_correct_ / self.n_rows_)
+        if self.total_:
+            net.history.record("valid_acc", self.correct_ / self.total_)
         net.history[-1]["batches"].clear()
+
+
+def draw_seeds(random_state, n_seeds: int) -> list[int]:
+    """Draw seeds from what scikit-learn calls a random_state."""
+    return check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_seeds).tolist()
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -111,7 +126,13 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
-    """Return the skorch net that a name, a network class or a skorch net stands for."""
+    """Return the skorch net that a name, a network class or a skorch net stands for.
+
+    Raises
+    ------
+    ValueError
+        Where a name is unknown, or a net comes with what only fit can set.
+    """
     net = clone(network) if isinstance(network, NeuralNet) else SITSNet(network, **budget)
     if isinstance(net.module, str):
         if net.module not in NETWORKS:
@@ -120,6 +141,23 @@ def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
                 f"{sorted(NETWORKS)}, an nn.Module class or a skorch net."
             )
         net.module = NETWORKS[net.module]
+    if isinstance(net.module, nn.Module):
+        raise ValueError(
+            f"{parameter} is an instance of {type(net.module).__name__}, but shapes and classes "
+            "are known only in fit. Give the class, and its parameters as "
+            "SITSNet(<class>, module__<name>=<value>)."
+        )
+    ours = [
+        name
+        for name in net.get_params()
+        if re.match("criterion__|iterator_(train|valid)__(?!batch_size)", name)
+    ]
+    if ours:
+        raise ValueError(
+            f"{parameter} has {ours}, but loss and batches are those of the method. Leave them out."
+        )
+    if net.batch_size == 1:
+        raise ValueError(f"{parameter} has batch_size=1; batch normalisation needs 2 or more.")
     return net
 
 
@@ -128,10 +166,11 @@ def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_cla
     with seeded(0, torch.device("cpu")), torch.inference_mode():
         network = net.module(shapes, n_classes, **net.get_params_for("module")).eval()
         logits, features = _logits_and_features(network, [torch.zeros(2, *s) for s in shapes])
-    if logits.shape != (2, n_classes):
+    if logits.shape != (2, n_classes) or features.ndim != 2 or len(features) != 2:
         raise ValueError(
-            f"{parameter}'s network returned logits of shape {tuple(logits.shape)} for 2 rows and "
-            f"{n_classes} classes; return (n, n_classes)."
+            f"{parameter}'s network returned logits of shape {tuple(logits.shape)} and features of "
+            f"shape {tuple(features.shape)} for 2 rows and {n_classes} classes. Return logits "
+            "(n, n_classes) and features (n, n_features), or logits alone."
         )
     return features.shape[1]
 
@@ -145,6 +184,7 @@ def fit_net(
     *,
     n_classes: int,
     criterion: Callable[[], nn.Module],
+    class_weight: np.ndarray | None,
     n_iter_no_change: int | None,
     device: torch.device,
     seed: int,
@@ -165,6 +205,8 @@ def fit_net(
         Number of classes.
     criterion : callable
         Returns the loss, which is called as ``loss((logits, features), targets)``.
+    class_weight : ndarray of shape (n_classes,) or None
+        Weight of the rows of each class in the validation accuracy.
     n_iter_no_change : int or None
         Number of epochs without a better one after which training ends.
     device : torch.device
@@ -182,7 +224,7 @@ def fit_net(
         arrays = [*(view.series[index] for view in views), *(target[index] for target in targets)]
         return TensorDataset(*(torch.as_tensor(array, device=device) for array in arrays))
 
-    callbacks = [*_given_callbacks(net), ("validation_accuracy", ValidationAccuracy())]
+    callbacks = [*_given_callbacks(net), ("validation_accuracy", ValidationAccuracy(class_weight))]
     if len(valid):
         patience = net.max_epochs if n_iter_no_change is None else n_iter_no_change
         best = EarlyStopping(
@@ -235,16 +277,20 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     The generators are global to the process, so threads take turns.
     """
     on_gpu = device.type == "cuda"
-    with (
-        _one_training_at_a_time,
-        torch.random.fork_rng(devices=[device] if on_gpu else []),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-    ):
+    with _one_training_at_a_time, torch.random.fork_rng(devices=[device] if on_gpu else []):
         torch.default_generator.manual_seed(seed)
-        if on_gpu:
+        if not on_gpu:
+            yield
+            return
+        cudnn = torch.backends.cudnn
+        before = cudnn.deterministic, cudnn.benchmark
+        cudnn.deterministic, cudnn.benchmark = True, False
+        try:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
-        yield
+            yield
+        finally:
+            cudnn.deterministic, cudnn.benchmark = before
 
 
 def _logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

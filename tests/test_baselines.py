@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
+import sklearn
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.svm import LinearSVC
 from torch import nn
 
 from sklearn_gkd import IgnorePrivileged, SITSClassifier
-from sklearn_gkd.networks import CNN, MLP
+from sklearn_gkd.networks import CNN, MLP, SITSNet
 
 
 def test_the_papers_competitors(series):
@@ -15,6 +17,12 @@ def test_the_papers_competitors(series):
     cnn = SITSClassifier("cnn", max_epochs=1).fit(series.X, series.y).network_.module_.network
     assert isinstance(mlp, MLP)
     assert isinstance(mlp.body[-1], nn.ReLU)
+    for given in (MLP, SITSNet("mlp", max_epochs=1)):
+        net = SITSClassifier(given, max_epochs=1).fit(series.X, series.y).network_
+        assert isinstance(net.module_.network.body[-1], nn.ReLU)
+    linear = SITSNet("mlp", max_epochs=1, module__feature_activation=nn.Identity)
+    net = SITSClassifier(linear).fit(series.X, series.y).network_
+    assert isinstance(net.module_.network.body[-1], nn.Identity)
     assert isinstance(cnn, CNN)
     assert len(cnn.branches) == 1
 
@@ -59,5 +67,19 @@ def test_ignore_privileged_has_what_its_estimator_has(series):
     wrapped = IgnorePrivileged(LinearSVC())
     assert not hasattr(wrapped, "predict_proba")
     assert not hasattr(wrapped, "classes_")
+    expected = LinearSVC().fit(series.X.reshape(120, -1), series.y)
+    np.testing.assert_allclose(
+        wrapped.fit(series.X, series.y).decision_function(series.X),
+        expected.decision_function(series.X.reshape(120, -1)),
+    )
+    wrapped = clone(wrapped)
     with pytest.raises(NotFittedError):
         wrapped.predict(series.X)
+
+
+def test_ignore_privileged_is_routed_what_it_ignores(series):
+    forest = IgnorePrivileged(RandomForestClassifier(n_estimators=5, random_state=0))
+    with sklearn.config_context(enable_metadata_routing=True):
+        params = {"X_priv": series.X_priv}
+        results = cross_validate(forest, series.X, series.y, cv=2, params=params)
+    assert np.isfinite(results["test_score"]).all()

@@ -5,16 +5,19 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from sklearn_gkd import PAPER_SETTINGS, GKDClassifier, PrivilegedInformationWarning
-from sklearn_gkd.networks import SITSNet
+from sklearn_gkd.networks import MLP, SITSNet
 from sklearn_gkd.sits import GapFiller
+from sklearn_gkd.training import fit_net
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -28,6 +31,27 @@ class LogitsOnly(nn.Module):
 
     def forward(self, *views):
         return self.layer(torch.cat([view.flatten(1) for view in views], dim=1))
+
+
+class TooManyLogits(LogitsOnly):
+    """A network of one class more than there are."""
+
+    def __init__(self, shapes, n_classes):
+        super().__init__(shapes, n_classes + 1)
+
+
+@pytest.fixture
+def fitted_rows(monkeypatch):
+    """Training and validation rows of each net that is fitted."""
+    rows = []
+
+    def spy(net, views, targets, train, valid, **kwargs):
+        rows.append((train, valid))
+        return fit_net(net, views, targets, train, valid, **kwargs)
+
+    for module in ("training", "teaching"):
+        monkeypatch.setattr(f"sklearn_gkd.{module}.fit_net", spy)
+    return rows
 
 
 @pytest.fixture
@@ -128,7 +152,7 @@ def test_rows_without_privileged_information_teach_by_their_label_alone(series, 
     assert clf.student_.history[-1, "train_batch_count"] == 6
     with pytest.raises(ValueError, match="X_priv is NaN throughout in 60 of its 120 rows"):
         clf.teacher_predict_proba(series.X, X_priv)
-    with pytest.raises(ValueError, match="every training row"):
+    with pytest.raises(ValueError, match="in all but 0 of the 96 training rows"):
         clf.fit(series.X, series.y, X_priv=np.full_like(X_priv, np.nan))
 
 
@@ -168,11 +192,91 @@ def test_priv_transformer_is_fitted_on_the_training_rows_that_have_information(s
     assert np.isfinite(clf.teacher_predict_proba(series.X[24:], X_priv[24:])).all()
 
 
-def test_groups_are_not_split(series, clf):
+def test_groups_are_not_split(series, clf, fitted_rows):
     clf.fit(series.X, series.y, X_priv=series.X_priv, groups=series.groups)
-    assert clf.student_.history[-1, "train_batch_count"] in (6, 7)  # 10 groups of 10 rows in 12
+    for kept, held_out in fitted_rows:
+        assert len(held_out)
+        assert not set(series.groups[kept]) & set(series.groups[held_out])
+    assert len(fitted_rows) == 2
     with pytest.raises(ValueError, match="groups"):
         clf.fit(series.X, series.y, X_priv=series.X_priv, groups=np.zeros(120))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        clf.fit(
+            series.X, series.y, series.X_priv, groups=np.zeros(9), X_val=series.X, y_val=series.y
+        )
+
+
+def test_the_teachers_own_split_does_not_split_groups(series, clf, fitted_rows):
+    clf.fit(series.X, series.y, series.X_priv, groups=series.groups, X_val=series.X, y_val=series.y)
+    kept, held_out = fitted_rows[0]
+    assert len(held_out)
+    assert not set(series.groups[kept]) & set(series.groups[held_out])
+
+
+def test_validation_rows_keep_their_x_priv(series, clf):
+    order = np.random.RandomState(0).permutation(120)
+    clf.set_params(teacher__max_epochs=40).fit(
+        series.X,
+        series.y,
+        series.X_priv,
+        X_val=series.X[order],
+        y_val=series.y[order],
+        X_priv_val=series.X_priv[order],
+    )
+    # rows that are paired as in training are classified as well as in training
+    assert max(clf.teacher_.history[:, "valid_acc"]) > 0.95
+    nothing = np.full_like(series.X_priv, np.nan)
+    clf.fit(series.X, series.y, series.X_priv, X_val=series.X, y_val=series.y, X_priv_val=nothing)
+    assert clf.teacher_.history[-1, "train_batch_count"] == 6  # it held out rows of its own
+    with pytest.raises(ValueError, match="NaN throughout in 120 of its 120 rows"):
+        clf.teacher_predict_proba(series.X, nothing)
+
+
+@pytest.mark.parametrize("budget", [{"max_epochs": 3}, {"batch_size": 48}, {"verbose": 1}])
+def test_the_budget_is_that_of_named_networks(series, budget, capsys):
+    clf = GKDClassifier(LogitsOnly, LogitsOnly, beta=0, random_state=0)
+    clf.set_params(**{"max_epochs": 2, "batch_size": 96, **budget})
+    clf.fit(series.X, series.y, X_priv=series.X_priv)
+    for net in (clf.teacher_, clf.student_):
+        assert len(net.history) == clf.max_epochs
+        assert net.history[-1, "train_batch_count"] == 96 // clf.batch_size
+    assert ("valid_acc" in capsys.readouterr().out) == bool(clf.verbose)
+
+
+def test_lr_is_that_of_named_networks(series):
+    clf = GKDClassifier(LogitsOnly, LogitsOnly, beta=0, gamma=0, lr=1e-30, random_state=0)
+    still = clf.set_params(max_epochs=1).fit(series.X, series.y).student_.module_.state_dict()
+    later = clf.set_params(max_epochs=5).fit(series.X, series.y).student_.module_.state_dict()
+    moved = clf.set_params(lr=0.1).fit(series.X, series.y).student_.module_.state_dict()
+    weights = "network.layer.weight"
+    torch.testing.assert_close(still[weights], later[weights], rtol=0, atol=1e-7)
+    assert (moved[weights] - later[weights]).abs().max() > 0.01
+
+
+def test_columns_of_x_priv_keep_their_order(series, clf):
+    frame = pd.DataFrame(series.X_priv.reshape(120, -1)).add_prefix("band_")
+    clf.set_params(n_channels_priv=4).fit(series.X, series.y, X_priv=frame)
+    with pytest.raises(ValueError, match="X_priv has other column names"):
+        clf.teacher_predict_proba(series.X, frame[frame.columns[::-1]])
+    expected = clf.teacher_predict_proba(series.X, frame)
+    by_array = clf.teacher_predict_proba(series.X, series.X_priv)
+    np.testing.assert_array_equal(by_array, expected)
+
+
+def test_x_priv_may_be_a_table_where_fit_saw_3d(series, clf):
+    clf.fit(series.X, series.y, X_priv=series.X_priv)
+    np.testing.assert_array_equal(
+        clf.teacher_predict_proba(series.X, series.X_priv.reshape(120, -1)),
+        clf.teacher_predict_proba(series.X, series.X_priv),
+    )
+
+
+def test_a_supervised_priv_transformer_is_given_the_labels(series, clf):
+    clf.set_params(priv_transformer=SelectKBest(k=3), beta=0, max_epochs=1)
+    X_priv = series.X_priv.reshape(120, -1).copy()
+    X_priv[::7] = np.nan
+    clf.fit(series.X, series.y, X_priv=X_priv)
+    assert clf.priv_shape_ == (3, 1)
 
 
 @pytest.mark.parametrize(("beta", "gamma"), [(1, 0), (0, 1)])
@@ -197,7 +301,7 @@ def test_an_own_network_without_features(series, small):
     clf = GKDClassifier(LogitsOnly, LogitsOnly, beta=0, max_epochs=2, random_state=0)
     assert clf.fit(series.X, series.y, X_priv=series.X_priv).predict(series.X).shape == (120,)
     for teacher, student, role in [(LogitsOnly, small, "teacher"), (small, LogitsOnly, "student")]:
-        with pytest.raises(ValueError, match=f"the {role}'s network returns logits alone"):
+        with pytest.raises(ValueError, match=f"the {role} has none"):
             GKDClassifier(teacher, student).fit(series.X, series.y, X_priv=series.X_priv)
 
 
@@ -236,7 +340,11 @@ ERRORS = [
     ),
     ({"n_channels": 3}, lambda s: {}, "X is 3-D with 2 channels, but n_channels=3"),
     ({}, lambda s: {"X": np.where(s.X > -13, np.inf, s.X)}, "X contains inf"),
-    ({}, lambda s: {"X": with_nan(s.X, [5, 7])}, r"X contains NaN in 2 of its 120 .*GapFiller"),
+    (
+        {},
+        lambda s: {"X": with_nan(s.X, [5, 7])},
+        r"X contains NaN in 2 rows .the first is row 5",
+    ),
     ({}, lambda s: {"X_priv": with_nan(s.X_priv)}, r"X_priv contains NaN .*priv_transformer"),
     ({}, lambda s: {"y": np.full(120, "maize")}, "y holds one class, 'maize'"),
     (
@@ -264,6 +372,17 @@ ERRORS = [
     ),
     ({}, lambda s: {"X_val": s.X[:, :3], "y_val": s.y}, r"X_val has series of \(T, C\) = \(3, 2\)"),
     ({"student": SITSNet(module__widht=5)}, lambda s: {}, "widht"),
+    ({"student": MLP([(6, 2)], 3)}, lambda s: {}, "student is an instance of MLP"),
+    ({"teacher": SITSNet(iterator_train__drop_last=True)}, lambda s: {}, "teacher has .*drop_last"),
+    ({"student": SITSNet(criterion__weight=None)}, lambda s: {}, "student has .*criterion__weight"),
+    ({"student": SITSNet(batch_size=1)}, lambda s: {}, "student has batch_size=1"),
+    ({"student": TooManyLogits}, lambda s: {}, r"student's network returned .* \(2, 4\)"),
+    ({}, lambda s: {"X_priv": csr_array(s.X_priv[:, 0])}, "X_priv is a sparse matrix"),
+    (
+        {"priv_transformer": FunctionTransformer()},
+        lambda s: {"X_priv": np.concatenate([s.X_priv[:60] * np.nan, with_nan(s.X_priv[60:], 1)])},
+        r"X_priv contains NaN in 1 rows .the first is row 61.*FunctionTransformer",
+    ),
 ]
 
 

@@ -3,7 +3,13 @@ import pandas as pd
 import pytest
 
 from sklearn_gkd.sits import GapFiller
-from sklearn_gkd.views import View, as_table, has_information, privileged_view, series_shape
+from sklearn_gkd.views import (
+    PrivilegedReader,
+    View,
+    as_table,
+    has_information,
+    series_shape,
+)
 
 
 @pytest.fixture
@@ -44,7 +50,8 @@ def test_has_information(X):
 def test_rows_without_information_do_not_reach_the_transformer(X):
     X[1] = np.nan
     X[2, 1] = np.nan
-    view, seen = privileged_view(X, GapFiller().fit(X[[0, 3]]), None, "X_priv")
+    reader = PrivilegedReader(GapFiller(), None).fit(X, np.zeros(4), np.array([0, 1, 3]))
+    view, seen = reader.read(X, "X_priv")
     assert seen.tolist() == [True, False, True, True]
     expected = X.copy()
     expected[1] = 0
@@ -58,7 +65,8 @@ def test_n_channels_describe_what_the_transformer_returns(X):
         def transform(self, X):
             return super().transform(X)[:, :, 0]
 
-    view, _ = privileged_view(X, FirstBand().fit(X), 3, "X_priv")
+    reader = PrivilegedReader(FirstBand(), n_channels=3).fit(X, np.zeros(4), np.arange(4))
+    view, _ = reader.read(X, "X_priv")
     np.testing.assert_array_equal(view.series, X[:, None, :, 0])
 
 
