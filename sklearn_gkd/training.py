@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
+from skorch.utils import noop
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -86,9 +87,10 @@ class Batches:
 
 
 class ValidationAccuracy(Callback):
-    """Records ``valid_acc`` each epoch, and drops the epoch's record of its batches.
+    """Records ``valid_acc`` each epoch, and passes an interrupt (Ctrl-C) on, which skorch swallows.
 
-    With class_weight, each row counts by the weight of its class, as it does in the loss.
+    With class_weight, each row counts by the weight of its class, as it does in the loss. What
+    ends training early, as `EarlyStopping` does, interrupts too, but only after a whole epoch.
     """
 
     def __init__(self, class_weight: np.ndarray | None = None):
@@ -97,6 +99,7 @@ class ValidationAccuracy(Callback):
     def on_epoch_begin(self, net, **kwargs):
         """Start counting."""
         self.correct_ = self.total_ = 0.0
+        self.whole_epoch_ = False
 
     def on_batch_end(self, net, batch, training, y_pred=None, **kwargs):
         """Count the rows of a validation batch that are classified as labelled."""
@@ -107,9 +110,25 @@ class ValidationAccuracy(Callback):
             self.total_ += weights.sum().item()
 
     def on_epoch_end(self, net, **kwargs):
-        """Record the share of correct rows."""
+        """Record the share of correct rows, and whether it is the best so far."""
+        self.whole_epoch_ = True
         if self.total_:
-            net.history.record("valid_acc", self.correct_ / self.total_)
+            accuracy = self.correct_ / self.total_
+            earlier = [epoch["valid_acc"] for epoch in net.history[:-1]]
+            net.history.record("valid_acc", accuracy)
+            net.history.record("valid_acc_best", accuracy > max(earlier, default=-1.0))
+
+    def on_train_end(self, net, **kwargs):
+        """Raise what skorch has swallowed."""
+        if not self.whole_epoch_:
+            raise KeyboardInterrupt
+
+
+class DropBatches(Callback):
+    """Drops each epoch's record of its batches, which would outgrow the data."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Drop the record."""
         net.history[-1]["batches"].clear()
 
 
@@ -224,15 +243,18 @@ def fit_net(
         arrays = [*(view.series[index] for view in views), *(target[index] for target in targets)]
         return TensorDataset(*(torch.as_tensor(array, device=device) for array in arrays))
 
-    callbacks = [*_given_callbacks(net), ("validation_accuracy", ValidationAccuracy(class_weight))]
+    unwanted, given = _split_callbacks(net)
+    accuracy = ("gkd_accuracy", ValidationAccuracy(class_weight))
+    callbacks = [accuracy, *given, ("gkd_batches", DropBatches())]
     if len(valid):
         patience = net.max_epochs if n_iter_no_change is None else n_iter_no_change
         best = EarlyStopping(
-            "valid_acc", patience, threshold=0, lower_is_better=False, load_best=True
+            "valid_acc", patience, threshold=0, lower_is_better=False, sink=noop, load_best=True
         )
-        callbacks.append(("best_epoch", best))
+        callbacks.append(("gkd_best_epoch", best))
     net.callbacks = callbacks
     net.set_params(
+        **{f"callbacks__{name}": None for name in unwanted},
         module=Standardized,
         module__network=net.module,
         module__scalings=[View(v.series[train], v.per_column).scaling() for v in views],
@@ -250,7 +272,7 @@ def fit_net(
         train_split=predefined_split(rows(valid)) if len(valid) else None,
     )
     with seeded(seed, device):
-        net.fit(rows(train))
+        net.fit(rows(train), None)
     epochs = list(net.history)
     net.trim_for_prediction()
     net.history.extend(epochs)
@@ -300,8 +322,13 @@ def _logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[T
     return output
 
 
-def _given_callbacks(net: NeuralNet) -> list:
-    return net.callbacks if isinstance(net.callbacks, list) else []
+def _split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
+    """Return the names of skorch's callbacks that cannot be used, and those that were given."""
+    names = [name for name, _ in net.get_default_callbacks()]
+    if net.callbacks == "disable":
+        return names, []
+    # A classifier's own scoring needs targets that are class labels and nothing else.
+    return [name for name in names if name == "valid_acc"], list(net.callbacks or [])
 
 
 def _softmax(logits: Tensor) -> Tensor:

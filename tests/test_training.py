@@ -3,7 +3,10 @@ import threading
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.utils import check_random_state
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
@@ -176,3 +179,65 @@ def test_a_given_net_keeps_its_budget_and_is_not_changed(series):
     assert clf.network_.history[-1, "train_batch_count"] == 3
     assert net.get_params(deep=False) == before
     assert not net.initialized_
+
+
+class Watch(Callback):
+    """Keeps what it sees at the end of each epoch."""
+
+    def on_train_begin(self, net, **kwargs):
+        Watch.seen = []
+
+    def on_epoch_end(self, net, **kwargs):
+        Watch.seen.append(net.history[-1, "valid_acc"])
+
+
+def test_given_callbacks_are_called_and_can_use_the_validation_accuracy(series, small):
+    plateau = LRScheduler("ReduceLROnPlateau", monitor="valid_acc")
+    halving = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    stopping = EarlyStopping("valid_acc", patience=3, lower_is_better=True)
+    small.set_params(callbacks=[Watch(), ("plateau", plateau), ("halving", halving), stopping])
+    history = SITSClassifier(small, random_state=0).fit(series.X, series.y).network_.history
+    assert history[:, "valid_acc"] == Watch.seen
+    assert history[2, "event_lr"] == pytest.approx(0.01 / 4)
+    assert len(history) < 8
+
+
+def test_disabled_callbacks_print_nothing(series, small, capsys):
+    small.set_params(callbacks="disable", verbose=1)
+    clf = SITSClassifier(small, random_state=0).fit(series.X, series.y)
+    assert len(clf.network_.history[:, "valid_acc"]) == 8
+    assert not capsys.readouterr().out
+
+
+def test_a_skorch_classifier_can_be_student(series, small):
+    student = NeuralNetClassifier(
+        MLP,
+        module__width=16,
+        module__features=8,
+        module__head=8,
+        max_epochs=3,
+        optimizer=torch.optim.Adam,
+        verbose=0,
+    )
+    clf = GKDClassifier(small, student, random_state=0)
+    clf.fit(series.X, series.y, X_priv=series.X_priv)
+    assert len(clf.student_.history) == 3
+    np.testing.assert_allclose(clf.predict_proba(series.X).sum(axis=1), 1)
+
+
+class Interrupt(Callback):
+    """Ctrl-C, in the second batch of the third epoch."""
+
+    def on_batch_begin(self, net, training, **kwargs):
+        if training and len(net.history) == 3 and len(net.history[-1, "batches"]) == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_an_interrupt_is_not_swallowed(series, small, role):
+    clf = GKDClassifier(small, small, random_state=0)
+    clf.set_params(**{role: clone(small).set_params(callbacks=[Interrupt()])})
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
+    assert not hasattr(clf, "student_")
+    assert not hasattr(clf, "teacher_")
