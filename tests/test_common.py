@@ -16,6 +16,7 @@ SMALL = SITSNet(
     module__dropout=0.0,
     lr=1e-2,
     max_epochs=30,
+    batch_size=16,
 )
 
 
