@@ -2,12 +2,13 @@
 
 from sklearn_gkd.baselines import IgnorePrivileged, SITSClassifier
 from sklearn_gkd.classifier import PAPER_SETTINGS, GKDClassifier
-from sklearn_gkd.exceptions import PrivilegedInformationWarning
+from sklearn_gkd.exceptions import InterruptedFitWarning, PrivilegedInformationWarning
 
 __all__ = [
     "PAPER_SETTINGS",
     "GKDClassifier",
     "IgnorePrivileged",
+    "InterruptedFitWarning",
     "PrivilegedInformationWarning",
     "SITSClassifier",
 ]

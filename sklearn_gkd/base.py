@@ -21,11 +21,12 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_gkd import training
+from sklearn_gkd.progress import CallbackSupportMixin
 from sklearn_gkd.splitting import hold_out
 from sklearn_gkd.views import View, as_table, check_finite, series_shape
 
 
-class NetClassifier(ClassifierMixin, BaseEstimator):
+class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Base of the classifiers that predict from one view by one fitted net.
 
     A subclass names the attribute that holds the net, and `fit` sets it.
@@ -93,7 +94,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             verbose=self.verbose,
         )
 
-    def _fit_net(self, net, views, targets, train, valid, loss, weights, seed) -> NeuralNet:
+    def _fit_net(self, net, views, targets, train, valid, loss, weights, seed, task) -> NeuralNet:
         return training.fit_net(
             net,
             views,
@@ -106,6 +107,8 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             n_iter_no_change=self.n_iter_no_change,
             device=training.resolve_device(self.device),
             seed=seed,
+            fit_task=task,
+            role=self._predicts_with.removesuffix("_"),
         )
 
     def _class_weights(self, codes: np.ndarray) -> np.ndarray | None:

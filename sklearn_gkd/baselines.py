@@ -14,6 +14,7 @@ from torch import nn
 from sklearn_gkd.base import NetClassifier, fresh_fit
 from sklearn_gkd.losses import LabelLoss
 from sklearn_gkd.networks import MLP
+from sklearn_gkd.progress import Task
 from sklearn_gkd.training import draw_seeds, feature_width
 from sklearn_gkd.views import as_table
 
@@ -122,6 +123,7 @@ device, random_state, verbose
         ValueError
             Where an argument is not as described. The estimator is then as it was before.
         """
+        task = Task.of_fit(self, X, y, 1)
         with fresh_fit(self):
             split_seed, seed = draw_seeds(self.random_state, 2)
             view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
@@ -131,7 +133,10 @@ device, random_state, verbose
             feature_width(net, "network", [view.shape], len(self.classes_))
             weights = self._class_weights(labels[train])
             loss = partial(LabelLoss, weights)
-            self.network_ = self._fit_net(net, [view], [labels], train, valid, loss, weights, seed)
+            self.network_ = self._fit_net(
+                net, [view], [labels], train, valid, loss, weights, seed, task
+            )
+        task.end({})
         return self
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sklearn_gkd.base import NetClassifier, fresh_fit
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 from sklearn_gkd.losses import DistillationLoss, LabelLoss
+from sklearn_gkd.progress import Task
 from sklearn_gkd.teaching import (
     Lesson,
     check_features,
@@ -109,7 +110,7 @@ class GKDClassifier(NetClassifier):
     random_state : int, RandomState instance or None, default=None
         Rules every draw. The same seed gives the same bits on one machine.
     verbose : int, default=0
-        1 prints a line an epoch.
+        1 shows a bar for each net, 2 prints a line an epoch.
 
     Attributes
     ----------
@@ -285,6 +286,7 @@ class GKDClassifier(NetClassifier):
             Where an argument is not as described; the message says which, what came and what to
             do. The estimator is then as it was before.
         """
+        task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
             split_seed, teacher_seed, student_seed = self._draw_seeds()
             view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
@@ -312,7 +314,7 @@ class GKDClassifier(NetClassifier):
                 lesson = self._lesson(
                     views, labels, seen, train, valid, weights, groups, split_seed, teacher_seed
                 )
-                targets, teacher = teach(lesson, self.memory)
+                targets, teacher = teach(lesson, self.memory, task)
                 if teacher is not None:
                     self.teacher_ = teacher
                 train = np.append(train, np.flatnonzero(seen & (labels < 0)))
@@ -320,8 +322,9 @@ class GKDClassifier(NetClassifier):
                     DistillationLoss, self.alpha, self.beta, self.gamma, self.temperature, weights
                 )
             self.student_ = self._fit_net(
-                student, [view], [labels, *targets], train, valid, loss, weights, student_seed
+                student, [view], [labels, *targets], train, valid, loss, weights, student_seed, task
             )
+        task.end({})
         return self
 
     def teacher_predict_proba(self, X, X_priv):

@@ -1,5 +1,9 @@
 """Warnings that a user may want to filter or turn into errors."""
 
 
+class InterruptedFitWarning(UserWarning):
+    """Training was interrupted (Ctrl-C), and the best epoch so far is kept."""
+
+
 class PrivilegedInformationWarning(UserWarning):
     """Distillation was asked for (beta or gamma above 0), but no X_priv was given."""

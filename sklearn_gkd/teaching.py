@@ -22,6 +22,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_gkd.losses import LabelLoss
+from sklearn_gkd.progress import Task
 from sklearn_gkd.splitting import hold_out
 from sklearn_gkd.training import feature_width, fit_net, outputs
 from sklearn_gkd.views import View
@@ -74,11 +75,11 @@ class Lesson:
     device: torch.device
     seed: int
 
-    def fit(self) -> Any:
+    def fit(self, fit_task: Task) -> Any:
         """Return the teacher, fitted on its training rows."""
-        return self._fit(self.train, self.seed)
+        return self._fit(self.train, self.seed, fit_task)
 
-    def targets(self, teacher: Any) -> Targets:
+    def targets(self, teacher: Any, fit_task: Task) -> Targets:
         """Return what the fitted teacher tells of each row.
 
         Returns
@@ -96,7 +97,8 @@ class Lesson:
         logits, features = (values.new_zeros(n_rows, values.shape[1]) for values in of_rows)
         logits[rows], features[rows] = of_rows
         for number, (others, held_out) in enumerate(self.folds, start=1):
-            logits[held_out], _ = self._outputs(self._fit(others, self.seed + number), held_out)
+            fold_teacher = self._fit(others, self.seed + number, fit_task)
+            logits[held_out], _ = self._outputs(fold_teacher, held_out)
         return logits, features, torch.as_tensor(self.seen).float()
 
     def key(self) -> str:
@@ -106,7 +108,7 @@ class Lesson:
         packages = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
         return joblib.hash([content, params, [version(name) for name in packages]])
 
-    def _fit(self, train: np.ndarray, seed: int) -> Any:
+    def _fit(self, train: np.ndarray, seed: int, fit_task: Task) -> Any:
         teacher = clone(self.teacher)
         if isinstance(teacher, NeuralNet):
             return fit_net(
@@ -121,9 +123,14 @@ class Lesson:
                 n_iter_no_change=self.n_iter_no_change,
                 device=self.device,
                 seed=seed,
+                fit_task=fit_task,
+                role="teacher",
             )
         _set_random_states(teacher, seed)
-        return teacher.fit(_side_by_side(self._series(train)), self.labels[train])
+        task = fit_task.subtask("teacher")
+        teacher.fit(_side_by_side(self._series(train)), self.labels[train])
+        task.end()
+        return teacher
 
     def _outputs(self, teacher: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         return teacher_outputs(teacher, self._series(rows), self.n_classes, self.device)
@@ -207,7 +214,7 @@ def teacher_outputs(
     return logits, logits.new_zeros(len(logits), 0)
 
 
-def teach(lesson: Lesson, memory: Any) -> tuple[Targets, Any]:
+def teach(lesson: Lesson, memory: Any, fit_task: Task) -> tuple[Targets, Any]:
     """Return a teacher's targets, and the teacher where it had to be fitted for them.
 
     With a memory, targets are stored as arrays in a file named by the lesson's key. Of several
@@ -220,6 +227,8 @@ def teach(lesson: Lesson, memory: Any) -> tuple[Targets, Any]:
         What is taught.
     memory : None, str or joblib.Memory
         Where targets are kept, as in `sklearn.pipeline.Pipeline`.
+    fit_task : Task
+        The fit that the teacher is needed for.
 
     Returns
     -------
@@ -230,8 +239,8 @@ def teach(lesson: Lesson, memory: Any) -> tuple[Targets, Any]:
     """
     location = check_memory(memory).location
     if location is None:
-        teacher = lesson.fit()
-        return lesson.targets(teacher), teacher
+        teacher = lesson.fit(fit_task)
+        return lesson.targets(teacher, fit_task), teacher
     key = lesson.key()
     path = Path(location) / "sklearn_gkd" / f"{key}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,8 +248,8 @@ def teach(lesson: Lesson, memory: Any) -> tuple[Targets, Any]:
         targets = _read(path, key, (len(lesson.labels), lesson.n_classes))
         if targets is not None:
             return targets, None
-        teacher = lesson.fit()
-        targets = lesson.targets(teacher)
+        teacher = lesson.fit(fit_task)
+        targets = lesson.targets(teacher, fit_task)
         _write(path, key, targets)
     return targets, teacher
 

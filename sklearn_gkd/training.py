@@ -7,6 +7,7 @@ iterator of in-memory batches, and the callbacks that keep the best epoch.
 import copy
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,9 +22,12 @@ from skorch.helper import predefined_split
 from skorch.utils import noop
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
+from tqdm.auto import tqdm
 
+from sklearn_gkd.exceptions import InterruptedFitWarning
 from sklearn_gkd.losses import row_weights
 from sklearn_gkd.networks import NETWORKS, SITSNet
+from sklearn_gkd.progress import Task
 from sklearn_gkd.views import Scaling, Shape, View
 
 PREDICTION_BATCH = 8192
@@ -87,19 +91,21 @@ class Batches:
 
 
 class ValidationAccuracy(Callback):
-    """Records ``valid_acc`` each epoch, and passes an interrupt (Ctrl-C) on, which skorch swallows.
+    """Records ``valid_acc`` each epoch, and counts the complete epochs.
 
-    With class_weight, each row counts by the weight of its class, as it does in the loss. What
-    ends training early, as `EarlyStopping` does, interrupts too, but only after a whole epoch.
+    With class_weight, each row counts by the weight of its class, as it does in the loss.
     """
 
     def __init__(self, class_weight: np.ndarray | None = None):
         self.class_weight = class_weight
 
+    def on_train_begin(self, net, **kwargs):
+        """Start counting epochs."""
+        self.n_epochs_ = 0
+
     def on_epoch_begin(self, net, **kwargs):
-        """Start counting."""
+        """Start counting rows."""
         self.correct_ = self.total_ = 0.0
-        self.whole_epoch_ = False
 
     def on_batch_end(self, net, batch, training, y_pred=None, **kwargs):
         """Count the rows of a validation batch that are classified as labelled."""
@@ -111,25 +117,12 @@ class ValidationAccuracy(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Record the share of correct rows, and whether it is the best so far."""
-        self.whole_epoch_ = True
         if self.total_:
             accuracy = self.correct_ / self.total_
             earlier = [epoch["valid_acc"] for epoch in net.history[:-1]]
             net.history.record("valid_acc", accuracy)
             net.history.record("valid_acc_best", accuracy > max(earlier, default=-1.0))
-
-    def on_train_end(self, net, **kwargs):
-        """Raise what skorch has swallowed."""
-        if not self.whole_epoch_:
-            raise KeyboardInterrupt
-
-
-class DropBatches(Callback):
-    """Drops each epoch's record of its batches, which would outgrow the data."""
-
-    def on_epoch_end(self, net, **kwargs):
-        """Drop the record."""
-        net.history[-1]["batches"].clear()
+        self.n_epochs_ += 1
 
 
 def draw_seeds(random_state, n_seeds: int) -> list[int]:
@@ -207,6 +200,8 @@ def fit_net(
     n_iter_no_change: int | None,
     device: torch.device,
     seed: int,
+    fit_task: Task,
+    role: str,
 ) -> NeuralNet:
     """Train a net and keep the epoch that is best on the validation rows.
 
@@ -232,11 +227,21 @@ def fit_net(
         Where to train.
     seed : int
         Rules the initial weights, the batches and the dropout.
+    fit_task : Task
+        The fit that the net is trained for.
+    role : str
+        "teacher", or the name of the net that the estimator predicts with.
 
     Returns
     -------
     NeuralNet
         On the CPU, in evaluation mode, without what only training needs.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C, unless an epoch of the net that the estimator predicts with is complete: then
+        there is an `InterruptedFitWarning`, and the best epoch so far is kept.
     """
 
     def rows(index: np.ndarray) -> TensorDataset:
@@ -244,15 +249,13 @@ def fit_net(
         return TensorDataset(*(torch.as_tensor(array, device=device) for array in arrays))
 
     unwanted, given = _split_callbacks(net)
-    accuracy = ("gkd_accuracy", ValidationAccuracy(class_weight))
-    callbacks = [accuracy, *given, ("gkd_batches", DropBatches())]
+    callbacks: list = [("gkd_accuracy", ValidationAccuracy(class_weight))]
     if len(valid):
-        patience = net.max_epochs if n_iter_no_change is None else n_iter_no_change
         best = EarlyStopping(
-            "valid_acc", patience, threshold=0, lower_is_better=False, sink=noop, load_best=True
+            "valid_acc", net.max_epochs, 0, lower_is_better=False, sink=noop, load_best=True
         )
         callbacks.append(("gkd_best_epoch", best))
-    net.callbacks = callbacks
+    net.callbacks = callbacks + given
     net.set_params(
         **{f"callbacks__{name}": None for name in unwanted},
         module=Standardized,
@@ -272,13 +275,64 @@ def fit_net(
         train_split=predefined_split(rows(valid)) if len(valid) else None,
     )
     with seeded(seed, device):
-        net.fit(rows(train), None)
+        _train(net, rows(train), n_iter_no_change, fit_task, role)
     epochs = list(net.history)
     net.trim_for_prediction()
     net.history.extend(epochs)
     net.module_.cpu().eval()
     net.device = "cpu"
     return net
+
+
+def _train(
+    net: NeuralNet, data: TensorDataset, n_iter_no_change: int | None, fit_task: Task, role: str
+) -> None:
+    """Train epoch by epoch: skorch would take an interrupt for the end of the training."""
+    net.initialize()
+    net.notify("on_train_begin", X=data, y=None)
+    callbacks = dict(net.callbacks_)
+    best = callbacks.get("gkd_best_epoch")
+    predicts = role != "teacher"
+    interrupted = False
+    task = fit_task.subtask(role, net.max_epochs)
+    with tqdm(total=net.max_epochs, desc=role, unit="epoch", disable=net.verbose != 1) as bar:
+        try:
+            for _ in range(net.max_epochs):
+                epoch_task = task.subtask("epoch")
+                net.fit_loop(data, epochs=1)
+                epoch = net.history[-1]
+                epoch["batches"].clear()
+                bar.set_postfix({k: epoch[k] for k in ("train_loss", "valid_acc") if k in epoch})
+                bar.update()
+                stop = epoch_task.end((lambda: {f"{role}_": _snapshot(net)}) if predicts else None)
+                if stop or (best and best.misses_ == n_iter_no_change):
+                    break
+        except KeyboardInterrupt:
+            interrupted = not any(
+                isinstance(callback, EarlyStopping) and callback.misses_ == callback.patience
+                for callback in callbacks.values()
+            )
+            n_complete = callbacks["gkd_accuracy"].n_epochs_
+            if interrupted and not (predicts and n_complete):
+                raise
+    net.notify("on_train_end", X=data, y=None)
+    task.end()
+    if interrupted:
+        del net.history[n_complete:]
+        warnings.warn(
+            f"The training of the {role} was interrupted after {n_complete} of {net.max_epochs} "
+            f"epochs; the {'best of them' if best else 'last state'} is kept.",
+            InterruptedFitWarning,
+            stacklevel=6,
+        )
+
+
+def _snapshot(net: NeuralNet) -> NeuralNet:
+    """Return a net that predicts on the CPU as this one does now, in the midst of training."""
+    snapshot = object.__new__(type(net))
+    module = copy.deepcopy(net.module_).cpu().eval()
+    vars(snapshot).update(vars(net), module_=module, device="cpu")
+    return snapshot
 
 
 @torch.inference_mode()
@@ -323,12 +377,14 @@ def _logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[T
 
 
 def _split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
-    """Return the names of skorch's callbacks that cannot be used, and those that were given."""
+    """Return the names of skorch's callbacks that are not used, and those that were given."""
     names = [name for name, _ in net.get_default_callbacks()]
     if net.callbacks == "disable":
         return names, []
-    # A classifier's own scoring needs targets that are class labels and nothing else.
-    return [name for name in names if name == "valid_acc"], list(net.callbacks or [])
+    # A classifier's own scoring needs targets that are class labels and nothing else. The table
+    # gives way to the bar.
+    unused = {"valid_acc", "print_log"} if net.verbose == 1 else {"valid_acc"}
+    return [name for name in names if name in unused], list(net.callbacks or [])
 
 
 def _softmax(logits: Tensor) -> Tensor:

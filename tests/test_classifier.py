@@ -232,7 +232,7 @@ def test_validation_rows_keep_their_x_priv(series, clf):
         clf.teacher_predict_proba(series.X, nothing)
 
 
-@pytest.mark.parametrize("budget", [{"max_epochs": 3}, {"batch_size": 48}, {"verbose": 1}])
+@pytest.mark.parametrize("budget", [{"max_epochs": 3}, {"batch_size": 48}, {"verbose": 2}])
 def test_the_budget_is_that_of_named_networks(series, budget, capsys):
     clf = GKDClassifier(LogitsOnly, LogitsOnly, beta=0, random_state=0)
     clf.set_params(**{"max_epochs": 2, "batch_size": 96, **budget})

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sklearn_gkd import GKDClassifier, teaching
+from sklearn_gkd.progress import Task
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def lessons(monkeypatch):
     """Every lesson that is taught, with its targets."""
     taught = []
 
-    def spy(lesson, memory):
-        result = original(lesson, memory)
+    def spy(lesson, *args):
+        result = original(lesson, *args)
         taught.append((lesson, result[0]))
         return result
 
@@ -162,7 +163,7 @@ def test_out_of_fold_features_come_from_the_one_teacher(series, clf, lessons):
     assert (logits[lesson.train] != z[lesson.train]).all(dim=1).float().mean() > 0.9
     others, held_out = lesson.folds[1]
     assert not set(others) & set(held_out)
-    fold_teacher = lesson._fit(others, lesson.seed + 2)
+    fold_teacher = lesson._fit(others, lesson.seed + 2, Task.of_fit(clf, series.X, series.y, None))
     with torch.no_grad():
         expected = fold_teacher.module_([view[held_out] for view in views])[0]
     torch.testing.assert_close(logits[held_out], expected)

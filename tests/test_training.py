@@ -3,7 +3,6 @@ import threading
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
 from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
@@ -223,21 +222,3 @@ def test_a_skorch_classifier_can_be_student(series, small):
     clf.fit(series.X, series.y, X_priv=series.X_priv)
     assert len(clf.student_.history) == 3
     np.testing.assert_allclose(clf.predict_proba(series.X).sum(axis=1), 1)
-
-
-class Interrupt(Callback):
-    """Ctrl-C, in the second batch of the third epoch."""
-
-    def on_batch_begin(self, net, training, **kwargs):
-        if training and len(net.history) == 3 and len(net.history[-1, "batches"]) == 2:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("role", ["teacher", "student"])
-def test_an_interrupt_is_not_swallowed(series, small, role):
-    clf = GKDClassifier(small, small, random_state=0)
-    clf.set_params(**{role: clone(small).set_params(callbacks=[Interrupt()])})
-    with pytest.raises(KeyboardInterrupt):
-        clf.fit(series.X, series.y, X_priv=series.X_priv)
-    assert not hasattr(clf, "student_")
-    assert not hasattr(clf, "teacher_")
