@@ -274,7 +274,9 @@ class GKDClassifier(NetClassifier):
             slices them as it does X, and what it leaves out is lost.
         X_val, y_val, X_priv_val : array-like, default=None
             Validation rows, instead of those that `validation_fraction` holds out. Without
-            X_priv_val, the teacher still holds out its own.
+            X_priv_val, the teacher still holds out its own. A Pipeline transforms X_val and
+            X_unlabeled as it does X with metadata routing and
+            ``transform_input=["X_val", "X_unlabeled"]``; otherwise they arrive as they are.
 
         Returns
         -------

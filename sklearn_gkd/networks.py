@@ -191,7 +191,7 @@ class SITSNet(NeuralNet):
     batch_size : int, default=64
         Rows in each training step.
     verbose : int, default=0
-        1 prints a line an epoch.
+        1 shows a bar, 2 prints a line an epoch.
     **kwargs
         Any other parameter of `skorch.NeuralNet`; ``module__<name>`` is handed to the network.
 

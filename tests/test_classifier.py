@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
@@ -439,3 +439,20 @@ def test_privileged_information_without_time(series, clf):
     clf.fit(series.X, series.y, X_priv=series.X_priv.reshape(120, 1, 24))
     assert clf.teacher_.module_.network.branches[1][0].in_channels == 24
     assert clf.predict(series.X).shape == (120,)
+
+
+def test_a_pipeline_transforms_validation_and_unlabelled_rows_by_transform_input(series, clf):
+    X = with_nan(series.X)
+    arguments = {
+        "X_priv": series.X_priv,
+        "X_val": X,
+        "y_val": series.y,
+        "X_unlabeled": X,
+        "X_priv_unlabeled": series.X_priv,
+    }
+    steps = [("gaps", GapFiller()), ("clf", clf)]
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = Pipeline(steps, transform_input=["X_val", "X_unlabeled"])
+        assert pipeline.fit(X, series.y, **arguments).predict(X).shape == (120,)
+        with pytest.raises(ValueError, match="X_val contains NaN"):
+            Pipeline(steps).fit(X, series.y, **arguments)
