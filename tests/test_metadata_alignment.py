@@ -171,7 +171,7 @@ def test_other_rows_are_noticed(call, unrouted, kind):
 def test_series_are_refused_where_scikit_learn_takes_tables_alone(meta):
     with (
         sklearn.config_context(enable_metadata_routing=True),
-        pytest.raises(ValueError, match="dim 3, while dim <= 2 is required"),
+        pytest.raises(ValueError, match="Found array with dim 3"),
     ):
         meta.fit(X["series"], LABELS, X_priv=X_PRIV["3-D"])
 
