@@ -30,9 +30,9 @@ X_train, X_test, optical_train, optical_test, y_train, y_test = train_test_split
 
 # %%
 # Three classifiers of radar. Only the student is taught; the forest ignores X_priv.
-student = GKDClassifier(max_epochs=15, random_state=0)
+student = GKDClassifier(random_state=0)
 student.fit(X_train, y_train, X_priv=optical_train)
-mlp = SITSClassifier(max_epochs=15, random_state=0).fit(X_train, y_train)
+mlp = SITSClassifier(random_state=0).fit(X_train, y_train)
 forest = IgnorePrivileged(RandomForestClassifier(random_state=0))
 forest.fit(X_train, y_train, X_priv=optical_train)
 

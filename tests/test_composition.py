@@ -241,6 +241,7 @@ def test_columns_in_another_order_are_refused(frames, table_clf):
     table_clf.fit(X, y, X_priv=X_priv)
     forest = IgnorePrivileged(RandomForestClassifier(n_estimators=3)).fit(X, y, X_priv=X_priv)
     assert forest.feature_names_in_.tolist() == list(X.columns)
+    assert not fitted_attributes(forest.estimator)
     calls = [
         table_clf.predict,
         table_clf.predict_proba,

@@ -8,6 +8,7 @@ import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_selection import RFECV
@@ -71,6 +72,15 @@ class Aligned(GKDClassifier):
 
     def predict(self, X):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+class AlignedTeacher(DummyClassifier):
+    """Raises unless each row, X and X_priv side by side, is of one row alone."""
+
+    def fit(self, X, y):
+        if not np.array_equal(X[:, 0] + 0.5, X[:, 6]):
+            raise MisalignedError
+        return super().fit(X, y)
 
 
 clf = Aligned()
@@ -204,6 +214,21 @@ def test_self_training_is_refused(series, small):
         SelfTrainingClassifier(GKDClassifier(small, small)).fit(
             series.X.reshape(120, -1), y, X_priv=series.X_priv
         )
+
+
+@pytest.mark.parametrize("X_priv", X_PRIV.values(), ids=X_PRIV)
+def test_the_teacher_is_given_rows_that_belong_together(small, X_priv):
+    small.set_params(max_epochs=1)
+    priv_transformer = FunctionTransformer(np.asarray)
+    gkd = GKDClassifier(
+        AlignedTeacher(), small, beta=0, teacher_cv=2, priv_transformer=priv_transformer
+    )
+    cross_validate(gkd, X["series"], LABELS, params={"X_priv": X_priv}, **cv)
+    X_priv = np.array(X_priv)
+    X_priv[::4] = np.nan
+    gkd.fit(X["series"], LABELS, X_priv=X_priv)
+    with pytest.raises(MisalignedError):
+        gkd.fit(X["series"], LABELS, X_priv=X_priv[::-1])
 
 
 def test_a_calibrated_search_is_what_slicing_by_hand_gives(series, small):
