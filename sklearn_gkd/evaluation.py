@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import column_or_1d
 
@@ -207,8 +207,8 @@ def privileged_gain(
     'permuted X_priv': 6, 'self-distillation': 6, 'imputation': 6, 'modality dropout': 6}
     """
     X, X_priv, y = as_array(X), as_array(X_priv), column_or_1d(y)
+    groups = None if groups is None else column_or_1d(groups)
     _check_gain(estimator, X, y, X_priv, groups)
-    groups = None if groups is None else np.asarray(groups)
     rng = check_random_state(random_state)
     if cv is None:
         splits = [hold_out(y, 0.3, groups=groups, random_state=rng) for _ in range(10)]
@@ -241,9 +241,13 @@ def _check_gain(estimator, X, y, X_priv, groups) -> None:
             "estimator has beta=0 and gamma=0: it has no teacher, and X_priv gains nothing. Set "
             "one of them above 0."
         )
-    check_pairs([("X", X, "X_priv", X_priv)])
-    check_consistent_length(X, y, groups)
     known = has_information(X_priv)
+    check_pairs([("X", X, "X_priv", X_priv)])
+    for name, values in [("y", y), ("groups", groups)]:
+        if values is not None and len(values) != len(known):
+            raise ValueError(
+                f"{name} has {len(values)} rows and X has {len(known)}. Give one for each row."
+            )
     if not known.all():
         raise ValueError(
             f"X_priv is NaN throughout in {np.sum(~known)} of its {len(known)} rows, which the "

@@ -1,148 +1,261 @@
 import numpy as np
-import pandas as pd
 import pytest
-from scipy import stats
+import torch
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import StratifiedKFold
+from torch import nn
 
-from sklearn_gkd import GKDClassifier, SITSClassifier, controls
-from sklearn_gkd.evaluation import gain_table, privileged_gain, scores
-from sklearn_gkd.training import draw_seeds
-
-
-@pytest.fixture
-def clf(small):
-    return GKDClassifier(small.set_params(max_epochs=2), small, random_state=0)
+from sklearn_gkd import GKDClassifier, SITSClassifier
+from sklearn_gkd.controls import (
+    FITS,
+    SideBySide,
+    Split,
+    estimator_and_teacher,
+    forest,
+    imputation,
+    modality_dropout,
+    permuted,
+    self_distillation,
+    student_alone,
+    student_alone_longer,
+)
+from sklearn_gkd.networks import SITSNet
+from sklearn_gkd.sits import GapFiller
+from sklearn_gkd.splitting import hold_out
 
 
 @pytest.fixture
 def split(series):
-    """Test rows without X_priv: no control but the bound may ask for them."""
-    train, test = np.arange(0, 120, 2), np.arange(1, 120, 2)
-    return controls.Split(
-        series.X[train], series.y[train], series.X_priv[train], None, series.X[test], None
+    train, test = hold_out(series.y, 0.3, random_state=0)
+    return Split(
+        X=series.X[train],
+        y=series.y[train],
+        X_priv=series.X_priv[train],
+        groups=None,
+        X_test=series.X[test],
+        X_priv_test=series.X_priv[test],
     )
 
 
 @pytest.fixture
-def fits(monkeypatch):
-    """What GKDClassifier.fit and SITSClassifier.fit are given, and what they leave."""
-    calls = []
+def estimator(small):
+    return GKDClassifier(clone(small).set_params(max_epochs=5), small, random_state=3)
 
-    def spy_on(cls):
-        original = cls.fit
 
-        def fit(self, X, y, X_priv=None, **kwargs):
-            given = {} if X_priv is None else {"X_priv": X_priv}
-            original(self, X, y, **given, **kwargs)
-            calls.append((self, X, X_priv))
-            return self
+@pytest.fixture
+def calls(monkeypatch):
+    """What is fitted, as (estimator, X, X_priv), and what predicts, as (estimator, X)."""
+    seen = {"fit": [], "predict": []}
+    for cls in (GKDClassifier, SITSClassifier):
+
+        def fit(self, X, y, X_priv=None, *, original=cls.fit, **kwargs):
+            seen["fit"].append((self, X, X_priv))
+            return original(self, X, y, *([] if X_priv is None else [X_priv]), **kwargs)
+
+        def predict(self, X, *, original=cls.predict):
+            seen["predict"].append((self, X))
+            return original(self, X)
 
         monkeypatch.setattr(cls, "fit", fit)
-
-    spy_on(GKDClassifier)
-    spy_on(SITSClassifier)
-    return calls
+        monkeypatch.setattr(cls, "predict", predict)
+    return seen
 
 
-def test_student_alone_has_no_teacher_and_longer_has_its_epochs(clf, split, fits):
-    controls.student_alone(clf, split)
-    controls.student_alone_longer(clf.set_params(beta=1, gamma=10), split)
-    (alone, _, priv), (longer, _, _) = fits
-    assert priv is None
+def equal(first, second):
+    return np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("fit", [fit for fit in FITS if fit is not estimator_and_teacher])
+def test_only_the_bound_reads_privileged_information_of_test_rows(fit, estimator, split):
+    blind = split._replace(X_priv_test=None)
+    assert equal(fit(clone(estimator), blind), fit(clone(estimator), split))
+
+
+def test_the_estimator_and_its_bound_are_one_ordinary_fit(estimator, split):
+    by_hand = clone(estimator).fit(split.X, split.y, X_priv=split.X_priv)
+    by_teacher = by_hand.teacher_predict_proba(split.X_test, split.X_priv_test).argmax(axis=1)
+    predicted, bound = estimator_and_teacher(estimator, split)
+    assert equal(predicted, by_hand.predict(split.X_test))
+    assert equal(bound, by_hand.classes_[by_teacher])
+    assert not equal(predicted, bound)
+
+
+def test_the_forest_is_a_plain_forest(estimator, split):
+    plain = RandomForestClassifier(class_weight="balanced", random_state=3)
+    plain.fit(split.X.reshape(len(split.X), -1), split.y)
+    predicted = forest(estimator.set_params(class_weight="balanced"), split)
+    assert equal(predicted, plain.predict(split.X_test.reshape(len(split.X_test), -1)))
+
+
+def test_the_student_alone_has_no_teacher_and_starts_as_the_estimators_student(estimator, split):
+    alone = clone(estimator)
+    student_alone(alone, split._replace(X_priv=None))
     assert not hasattr(alone, "teacher_")
-    assert len(longer.student_.history) == 4
-
-
-def test_permuted_x_priv_is_the_same_rows_in_another_order(clf, split, fits):
-    controls.permuted(clf, split)
-    given = fits[0][2]
-    assert (given[:, 0, 0] != split.X_priv[:, 0, 0]).mean() > 0.9
-    np.testing.assert_array_equal(np.sort(given[:, 0, 0]), np.sort(split.X_priv[:, 0, 0]))
-
-
-def test_self_distillation_never_sees_x_priv(clf, split, fits):
-    blind = split._replace(X_priv=None)
-    controls.self_distillation(clf, blind)
-    np.testing.assert_array_equal(fits[0][2], split.X)
-
-
-def test_imputation_trains_on_what_x_tells_of_x_priv(clf, split, fits):
-    controls.imputation(clf, split)
-    table = fits[0][1]
-    np.testing.assert_array_equal(table[:, :12], split.X.reshape(60, -1))
-    imputed, measured = table[:, 12:], split.X_priv.reshape(60, -1)
-    assert not np.isclose(imputed, measured).any()
-    assert np.corrcoef(imputed.ravel(), measured.ravel())[0, 1] > 0.2
-
-
-def test_modality_dropout_predicts_the_same_whatever_x_priv_is(clf, split, fits):
-    controls.modality_dropout(clf, split)
-    net, table, _ = fits[0]
-    np.testing.assert_array_equal(table[:, 12:], split.X_priv.reshape(60, -1))
-    other = table.copy()
-    other[:, 12:] = 0
-    np.testing.assert_array_equal(net.predict_proba(table), net.predict_proba(other))
-
-
-def test_all_methods_share_splits_and_seeds(series, clf):
-    arguments = (clf, series.X, series.y, series.X_priv)
-    cv = StratifiedKFold(2)
-    results = privileged_gain(*arguments, cv=cv, random_state=0)
-    parallel = privileged_gain(*arguments, cv=cv, random_state=0, n_jobs=2)
-    pd.testing.assert_frame_equal(results, parallel)
-    assert results.groupby(["method", "metric"]).size().eq(2).all()
-    assert results["method"].nunique() == 9
-    table = results.pivot_table("value", index=["split", "metric"], columns="method")
-    rng = np.random.RandomState(0)
-    draw_seeds(rng, 1)
-    seeds = draw_seeds(rng, 2)
-    for number, (train, test) in enumerate(cv.split(series.X, series.y)):
-        flat = series.X.reshape(120, -1)
-        forest = RandomForestClassifier(random_state=seeds[number]).fit(
-            flat[train], series.y[train]
-        )
-        clf.set_params(random_state=seeds[number])
-        clf.fit(series.X[train], series.y[train], X_priv=series.X_priv[train])
-        by_teacher = clf.teacher_predict_proba(series.X[test], series.X_priv[test])
-        for method, y_pred in [
-            ("forest", forest.predict(flat[test])),
-            ("estimator", clf.predict(series.X[test])),
-            ("teacher", clf.classes_[by_teacher.argmax(axis=1)]),
-        ]:
-            by_hand = scores(series.y[test], y_pred)
-            assert table[method][number].to_dict() == pytest.approx(by_hand), method
-
-
-def test_corrected_resampled_t_test_by_hand():
-    values = np.array([[0.66, 0.60], [0.62, 0.58], [0.67, 0.62], [0.61, 0.60]])
-    results = pd.DataFrame(
-        [
-            (method, split, "accuracy", values[split, column], 80, 20)
-            for split in range(4)
-            for column, method in enumerate(["estimator", "student alone"])
-        ],
-        columns=["method", "split", "metric", "value", "n_train", "n_test"],
+    assert (
+        alone.student_.history[:, "valid_acc"]
+        != estimator.fit(split.X, split.y, X_priv=split.X_priv).student_.history[:, "valid_acc"]
     )
-    row = gain_table(results).loc[("accuracy", "student alone")]
-    difference = values[:, 0] - values[:, 1]
-    error = np.sqrt((1 / 4 + 20 / 80) * difference.var(ddof=1))
-    assert row["gain"] == pytest.approx(difference.mean())
-    assert row["p_value"] == pytest.approx(2 * stats.t.sf(difference.mean() / error, df=3))
-    half = stats.t.ppf(0.975, df=3) * error
-    assert (row["low"], row["high"]) == pytest.approx(
-        (difference.mean() - half, difference.mean() + half)
+    no_pull = clone(estimator).set_params(beta=1e-9, gamma=0)
+    no_pull.fit(split.X, split.y, X_priv=split.X_priv)
+    assert alone.student_.history[:, "train_loss"] == pytest.approx(
+        no_pull.student_.history[:, "train_loss"], rel=1e-4
     )
-    single = gain_table(results[results["split"] == 0]).loc[("accuracy", "student alone")]
-    assert np.isnan(single["p_value"])
-    assert single["gain"] == pytest.approx(0.06)
 
 
-def test_wrong_arguments_are_named(series, clf):
-    arguments = (series.X, series.y, series.X_priv)
-    with pytest.raises(TypeError, match="Give a GKDClassifier"):
-        privileged_gain(RandomForestClassifier(), *arguments)
-    with pytest.raises(ValueError, match="beta=0 and gamma=0"):
-        privileged_gain(clf.set_params(beta=0, gamma=0), *arguments)
-    with pytest.raises(ValueError, match="X_priv has 9 rows"):
-        privileged_gain(clf.set_params(gamma=1), series.X, series.y, series.X_priv[:9])
+def test_longer_is_the_same_student_for_the_epochs_of_both(estimator, split):
+    alone, longer = clone(estimator), clone(estimator).set_params(n_iter_no_change=1)
+    student_alone(alone, split)
+    student_alone_longer(longer, split)
+    assert not hasattr(longer, "teacher_")
+    losses = longer.student_.history[:, "train_loss"]
+    assert len(losses) == 5 + 8
+    assert losses[:8] == alone.student_.history[:, "train_loss"]
+
+
+def test_longer_is_twice_as_long_where_the_teacher_has_no_epochs(estimator, split):
+    estimator.set_params(teacher=RandomForestClassifier(), beta=0)
+    student_alone_longer(estimator, split)
+    assert len(estimator.student_.history) == 8 + 8
+
+
+def test_longer_adds_the_epochs_of_named_nets(split):
+    named = GKDClassifier("mlp", SITSNet("mlp", module__width=8, max_epochs=1), max_epochs=2)
+    student_alone_longer(named, split)
+    assert len(named.student_.history) == 1 + 2
+
+
+def test_permuted_rows_of_x_priv_are_the_same_rows_of_other_objects(estimator, split, calls):
+    permuted(estimator, split)
+    [(_, X, X_priv)] = calls["fit"]
+    assert equal(X, split.X)
+    of_same_object = (X_priv == split.X_priv).all(axis=(1, 2))
+    assert of_same_object.mean() < 0.1
+    assert equal(np.sort(X_priv, axis=0), np.sort(split.X_priv, axis=0))
+    assert hasattr(estimator, "teacher_")
+    permuted(clone(estimator), split)
+    assert equal(calls["fit"][1][2], X_priv)
+    permuted(clone(estimator).set_params(random_state=4), split)
+    assert not equal(calls["fit"][2][2], X_priv)
+
+
+@pytest.mark.parametrize("teacher_view", ["both", "privileged"])
+def test_self_distillation_knows_nothing_of_x_priv(estimator, split, teacher_view):
+    tables = split._replace(X=split.X.reshape(len(split.X), -1), X_priv=None)
+    estimator.set_params(
+        teacher_view=teacher_view,
+        priv_transformer=GapFiller(n_channels=3),
+        n_channels=2,
+        n_channels_priv=4,
+    )
+    self_distillation(estimator, tables)
+    assert estimator.priv_transformer_ is None
+    assert estimator.priv_shape_ == estimator.series_shape_ == (6, 2)
+    views = [split.X_test] * (2 if teacher_view == "both" else 1)
+    logits, _ = estimator.teacher_.module_([torch.tensor(view) for view in views])
+    assert logits.shape == (len(split.X_test), 3)
+
+
+def test_self_distillation_keeps_the_teachers_number_of_features(estimator, split):
+    cnn = SITSNet("cnn", module__filters=[4], module__kernels=[3], module__head=8, max_epochs=1)
+    estimator.set_params(teacher=cnn)  # 4 features a view, and the student has 8
+    assert len(self_distillation(estimator, split)) == len(split.X_test)
+
+
+def columns(split, part):
+    """Return X and X_priv out of a table that has both."""
+    n = split.X[0].size
+    return part[:, :n], part[:, n:]
+
+
+def test_imputation_regresses_each_row_from_others(estimator, split, calls):
+    other = split.X_priv.copy()
+    other[7] += 1e4
+    imputation(clone(estimator), split)
+    imputation(clone(estimator), split._replace(X_priv=other))
+    X, imputed = columns(split, calls["fit"][0][1])
+    _, imputed_other = columns(split, calls["fit"][1][1])
+    assert equal(X, split.X.reshape(len(X), -1))
+    assert equal(imputed[7], imputed_other[7])
+    assert (imputed != imputed_other).any(axis=1).mean() > 0.5
+    true = split.X_priv.reshape(len(X), -1)
+    assert 0.3 < np.corrcoef(imputed.ravel(), true.ravel())[0, 1] < 0.99
+
+
+@pytest.mark.parametrize("n_channels", [1, 4])
+def test_imputation_of_what_x_tells_is_what_it_tells(estimator, split, calls, n_channels):
+    told = split._replace(X_priv=3 * split.X[:, :n_channels, :1].transpose(0, 2, 1) + 100)
+    imputation(estimator, told)
+    X_test, imputed = columns(split, calls["predict"][0][1])
+    assert equal(X_test, split.X_test.reshape(len(X_test), -1))
+    np.testing.assert_allclose(imputed, 3 * split.X_test[:, :n_channels, 0] + 100, atol=0.5)
+
+
+def test_imputation_holds_out_groups_whole(estimator, split, calls):
+    groups = np.arange(len(split.y)) // 2  # two neighbouring rows a group
+    other = split.X_priv.copy()
+    other[7] += 1e4
+    for X_priv in (split.X_priv, other):
+        imputation(clone(estimator), split._replace(X_priv=X_priv, groups=groups))
+    (_, imputed), (_, imputed_other) = (columns(split, table) for _, table, _ in calls["fit"])
+    assert equal(imputed[6], imputed_other[6])
+
+
+def test_modality_dropout_trains_on_both_and_predicts_from_x(estimator, split, calls):
+    predicted = modality_dropout(estimator, split)
+    [(net, table, _)] = calls["fit"]
+    assert equal(table, np.hstack([v.reshape(len(v), -1) for v in (split.X, split.X_priv)]))
+    module = net.network_.module_.network
+    assert isinstance(module, SideBySide)
+    assert module.dropped == 0.5
+    X_test, _ = columns(split, calls["predict"][0][1])
+    noise = np.random.RandomState(0).normal(size=(len(X_test), split.X_priv[0].size))
+    assert equal(net.predict(np.hstack([X_test, 1e4 * noise])), predicted)
+    assert net.random_state == 3
+
+
+@pytest.mark.parametrize(
+    ("params", "width"),
+    [
+        ({}, 16),
+        ({"teacher_view": "privileged"}, 12),
+        ({"teacher": RandomForestClassifier(), "beta": 0}, 12),
+    ],
+)
+def test_the_net_on_both_views_is_the_teachers_where_that_sees_both(
+    estimator, split, calls, params, width
+):
+    estimator.set_params(student__module__width=12, class_weight="balanced", **params)
+    imputation(estimator, split)
+    net = calls["fit"][0][0]
+    first_layer = next(net.network_.module_.network.parameters())
+    assert first_layer.shape == (width, 6 * 2 + 6 * 4)
+    assert net.class_weight == "balanced"
+
+
+class Echo(nn.Module):
+    """Returns its two views, each as (n, T * C)."""
+
+    def __init__(self, shapes, n_classes, scale):
+        super().__init__()
+        assert (shapes, n_classes) == ([(2, 1), (2, 2)], 3)
+        self.scale = scale
+
+    def forward(self, x, priv):
+        assert x.shape[1:] == (2, 1)
+        assert priv.shape[1:] == (2, 2)
+        return self.scale * x.flatten(1), priv.flatten(1)
+
+
+@pytest.mark.parametrize("dropped", [0.0, 0.5])
+def test_side_by_side_drops_the_second_view_of_whole_rows(dropped):
+    module = SideBySide(
+        [(6, 1)], 3, two_views=Echo, view_shapes=[(2, 1), (2, 2)], dropped=dropped, scale=2
+    )
+    table = torch.arange(1.0, 6001).reshape(1000, 6, 1)
+    for training in (True, False):
+        x, priv = module.train(training)(table)
+        assert torch.equal(x, 2 * table[:, :2, 0])
+        absent = (priv == 0).all(dim=1)
+        assert torch.equal(priv[~absent], table[~absent, 2:, 0])
+        expected = (0.5 if training else 1.0) if dropped else 0.0
+        assert absent.float().mean().item() == pytest.approx(expected, abs=0.1 * dropped)

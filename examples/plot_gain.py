@@ -1,0 +1,35 @@
+"""
+Does privileged information help?
+=================================
+
+A student that distils may be better than the same net alone for reasons that have nothing to do
+with X_priv: it was trained for longer, or any teacher would have regularised it. `privileged_gain`
+gives the same splits and seeds to the controls that tell these apart.
+"""
+
+# %%
+# 1,000 simulated objects, radar as X and optical series as X_priv, and narrow nets.
+
+from sklearn_gkd import GKDClassifier
+from sklearn_gkd.datasets import make_sits
+from sklearn_gkd.displays import GainDisplay
+from sklearn_gkd.evaluation import gain_table, privileged_gain
+from sklearn_gkd.networks import SITSNet
+
+sits = make_sits(1000, random_state=0)
+net = SITSNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=20)
+results = privileged_gain(
+    GKDClassifier(net, net), sits.X_s1, sits.y, sits.X_s2, n_jobs=2, random_state=0
+)
+
+# %%
+# ``gain`` is the estimator's mean less the method's, over ten splits. Its interval allows for the
+# rows that the splits share. The teacher, which sees X_priv of the test rows, is the bound:
+# ``recovered`` is how much of the way from the student alone to it a method goes.
+table = gain_table(results).loc["f_measure"]
+print(table.round(3).to_string())
+
+# %%
+# A gain that permuted X_priv and self-distillation show too is none of privileged information.
+display = GainDisplay.from_results(results)
+display.figure_.savefig("gain.png", dpi=120)
