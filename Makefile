@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-long lint
+.PHONY: demo examples test test-long lint
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -11,6 +11,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/plot_quickstart.py
+
+examples: $(VENV)/installed
+	for script in $(filter-out examples/plot_quickstart.py, $(wildcard examples/plot_*.py)); do \
+		echo $$script; $(BIN)/python $$script || exit; \
+	done
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n auto

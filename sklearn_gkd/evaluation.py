@@ -185,6 +185,7 @@ def privileged_gain(
     See Also
     --------
     gain_table : Differences and their intervals.
+    displays.GainDisplay : Draws them.
 
     References
     ----------

@@ -195,6 +195,19 @@ class SITSNet(NeuralNet):
     **kwargs
         Any other parameter of `skorch.NeuralNet`; ``module__<name>`` is handed to the network.
 
+    Notes
+    -----
+    skorch's callbacks log each net. A search clones them, so they must bear copying:
+    ``MlflowLogger(terminate_after_train=False, create_artifact=False, epoch_suffix="_student")``
+    does, within ``mlflow.start_run()``; TensorBoard's writer does not, and is to be made in
+    ``on_train_begin`` of a subclass::
+
+        class Log(TensorBoard):
+            def on_train_begin(self, net, **kwargs):
+                self.writer = SummaryWriter(self.writer)
+
+        SITSNet("mlp", callbacks=[("log", Log("runs/student"))])
+
     Examples
     --------
     >>> from sklearn_gkd import GKDClassifier

@@ -128,7 +128,7 @@ def test_a_teacher_that_is_no_net_has_no_curves(plt, series, small):
     clf.fit(series.X, series.y, X_priv=series.X_priv)
     assert list(TrainingCurvesDisplay.from_estimator(clf).curves) == ["student"]
     forest = IgnorePrivileged(RandomForestClassifier(n_estimators=2)).fit(series.X, series.y)
-    with pytest.raises(TypeError, match="estimator=IgnorePrivileged.* has no nets"):
+    with pytest.raises(TypeError, match=r"estimator=IgnorePrivileged.* has no nets"):
         TrainingCurvesDisplay.from_estimator(forest)
 
 

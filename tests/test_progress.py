@@ -2,17 +2,18 @@ import pickle
 import signal
 import threading
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from skorch.callbacks import Callback, EarlyStopping, TensorBoard
+from skorch.callbacks import Callback, EarlyStopping, MlflowLogger, TensorBoard
 
 from sklearn_gkd import GKDClassifier, InterruptedFitWarning, SITSClassifier
 
@@ -281,6 +282,32 @@ def test_skorch_loggers_see_each_epoch_and_are_cloned(series, clf, tmp_path):
     fitted = clf.fit(series.X, series.y, X_priv=series.X_priv)
     loaded = pickle.loads(pickle.dumps(fitted))
     assert loaded.student_.callbacks_ == []
+
+
+class Client:
+    """Takes the place of MLflow's run and client."""
+
+    info = SimpleNamespace(run_id="run")
+    logged: ClassVar[list] = []
+
+    def log_metric(self, run_id, key, value, step):
+        self.logged.append((key, step))
+
+
+def test_mlflow_logs_both_nets_in_one_run(series, clf):
+    Client.logged.clear()
+    for net in ("teacher", "student"):
+        log = MlflowLogger(
+            Client(),
+            Client(),
+            terminate_after_train=False,
+            create_artifact=False,
+            epoch_suffix=f"_{net}",
+        )
+        clf.set_params(**{f"{net}__callbacks": [("log", log)]})
+    cross_val_score(clf, series.X, series.y, cv=2, params={"X_priv": series.X_priv})
+    for key in ("valid_acc_teacher", "train_loss_student"):
+        assert [step for name, step in Client.logged if name == key] == [*range(1, 9)] * 2
 
 
 @pytest.mark.parametrize("when", ["on_batch_begin", "on_epoch_end"])
