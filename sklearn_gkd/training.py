@@ -30,7 +30,7 @@ from sklearn_gkd.networks import NETWORKS, SITSNet
 from sklearn_gkd.progress import Task
 from sklearn_gkd.views import Scaling, Shape, View
 
-PREDICTION_BATCH = 8192
+PREDICTION_BATCH = 1024  # larger ones do not stay in a CPU's cache
 
 _one_training_at_a_time = threading.RLock()
 

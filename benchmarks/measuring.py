@@ -1,0 +1,110 @@
+"""What the speed benchmarks share: turns, the machine's rate, ratios and what is committed of them.
+
+Each benchmark compares in one run, and reports ratios that are better the larger they are. Without
+``--save`` it fails where a ratio is under 80 % of its goal or of its committed figure.
+"""
+
+import argparse
+import datetime
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+TOLERANCE = 0.8
+
+
+class Ratio(NamedTuple):
+    """A measured ratio, and what it should be at least (None: for information)."""
+
+    name: str
+    value: float
+    goal: float | None = None
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark's command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--short", action="store_true", help="the form of `make bench`")
+    parser.add_argument("--save", action="store_true", help="commit to what is measured")
+    parser.add_argument("--threads", type=int, help="of PyTorch; all cores where it is not given")
+    return parser
+
+
+def in_turns(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return each function's median duration in seconds, over repeats in which they take turns."""
+    durations: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            given = function()
+            elapsed = time.perf_counter() - start
+            durations[name].append(given if isinstance(given, float) else elapsed)
+    return {name: median(values) for name, values in durations.items()}
+
+
+def matrix_rate(size: int = 2048) -> float:
+    """Return the rate of fp32 matrix products in FLOP/s."""
+    a, b = torch.randn(2, size, size)
+    seconds = in_turns({"product": lambda: (a @ b, None)[1]}, 11)["product"]
+    return 2 * size**3 / seconds
+
+
+def peak_memory() -> int:
+    """Return the largest resident size that this process has had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def report(benchmark: str, ratios: list[Ratio], args: argparse.Namespace) -> None:
+    """Print the ratios, and save them or compare them with what is committed."""
+    form = "short" if args.short else "full"
+    path = RESULTS / "speed.json"
+    committed = json.loads(path.read_text()) if path.exists() else {}
+    of_form = committed.setdefault(form, {}).get(benchmark, {}).get("ratios", {})
+    failed = []
+    for name, value, goal in ratios:
+        wanted = [("goal", goal), ("committed", None if args.save else of_form.get(name))]
+        told = [(word, least) for word, least in wanted if least is not None]
+        print(f"{name:58s} {value:7.2f}", *(f"  {word} {least:.2f}" for word, least in told))
+        failed += [name for _, least in told if value < TOLERANCE * least]
+    if args.save:
+        committed[form][benchmark] = {
+            "date": datetime.date.today().isoformat(),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
+            f"torch {torch.__version__}",
+            "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+            "ratios": {name: round(value, 3) for name, value, _ in ratios},
+            "goals": {name: goal for name, _, goal in ratios if goal is not None},
+        }
+        path.write_text(json.dumps(committed, indent=1) + "\n")
+        (RESULTS / "speed.md").write_text(_markdown(committed))
+    elif failed:
+        sys.exit(f"Under {TOLERANCE:.0%} of goal or committed figure: {', '.join(failed)}")
+
+
+def _markdown(committed: dict) -> str:
+    lines = [
+        "# Speed",
+        "",
+        "Ratios measured in one run, medians of alternating repeats; larger is better. Written by",
+        "the benchmarks' `--save`; `make bench` runs the short forms and fails where a ratio falls",
+        f"under {TOLERANCE:.0%} of its goal or of its figure here.",
+    ]
+    for form, benchmarks in committed.items():
+        for name, run in benchmarks.items():
+            lines += ["", f"## {name}, {form}", ""]
+            lines += [f"{run['date']}, {run['machine']}: `{run['command']}`", ""]
+            lines += ["| | ratio | goal |", "|---|---|---|"]
+            for ratio, value in run["ratios"].items():
+                goal = run["goals"].get(ratio)
+                lines.append(f"| {ratio} | {value:.2f} | {'' if goal is None else f'{goal:g}'} |")
+    return "\n".join(lines) + "\n"
