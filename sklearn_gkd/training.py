@@ -279,7 +279,7 @@ def fit_net(
     epochs = list(net.history)
     net.trim_for_prediction()
     net.history.extend(epochs)
-    net.module_.cpu().eval()
+    net.module_.cpu().eval().zero_grad()
     net.device = "cpu"
     return net
 

@@ -69,7 +69,7 @@ def test_student_is_that_of_a_plain_torch_loop(series, small):
 
 
 def test_best_epoch_on_the_validation_rows_is_kept(series, small):
-    clf = SITSClassifier(small.set_params(max_epochs=15), random_state=0)
+    clf = SITSClassifier(small.set_params(max_epochs=30), random_state=0)
     train, valid = np.arange(0, 120, 2), np.arange(1, 120, 2)
     clf.fit(series.X[train], series.y[train], X_val=series.X[valid], y_val=series.y[valid])
     accuracies = clf.network_.history[:, "valid_acc"]
