@@ -240,9 +240,7 @@ def fit_memory(rows: Rows) -> float:
     )  # weights, gradients, and the two moments of Adam
     data = sum(array.nbytes for array in rows.arrays[:2])
     del networks
-    before = measuring.peak_memory()
-    ours(rows)
-    return (3 * data + weights) / (measuring.peak_memory() - before)
+    return (3 * data + weights) / measuring.memory_added(partial(ours, rows))
 
 
 def main() -> None:

@@ -14,10 +14,12 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+import joblib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -57,16 +59,26 @@ def main(argv: list[str] | None = None) -> None:
         if not all(result_path(args, split, method).exists() for method in methods)
     ]
     n_threads = max(1, (os.cpu_count() or 1) // args.n_jobs)
-    finished = Parallel(n_jobs=args.n_jobs, return_as="generator_unordered")(
-        delayed(run_job)(args, data, split, methods, n_threads) for split, methods in jobs
-    )
-    for _ in tqdm(finished, total=len(jobs), desc="fits", unit="fit"):
-        pass
+    with on_cluster(args.scheduler) if args.scheduler else nullcontext():
+        finished = Parallel(
+            n_jobs=None if args.scheduler else args.n_jobs, return_as="generator_unordered"
+        )(delayed(run_job)(args, data, split, methods, n_threads) for split, methods in jobs)
+        for _ in tqdm(finished, total=len(jobs), desc="fits", unit="fit"):
+            pass
     results = read_results(args)
     write_tables(args, data, results)
     write_confusion_matrices(args, data, results)
     write_description(args, data, results)
     print((args.output / "table5.md").read_text())
+
+
+@contextmanager
+def on_cluster(address: str) -> Iterator[None]:
+    """Have joblib run on the Dask cluster whose scheduler has this address."""
+    from distributed import Client
+
+    with Client(address), joblib.parallel_config(backend="dask", n_jobs=-1):
+        yield
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -79,9 +91,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--paper", action="store_true", help="train by PAPER_SETTINGS")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--n-jobs", type=int, default=1, help="fits at a time")
+    parser.add_argument("--scheduler", help="address of a Dask cluster that sees --output too")
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
     args = parser.parse_args(argv)
     args.methods = args.methods.split(",")
+    args.output = args.output.resolve()
     unknown = set(args.methods) - set(METHODS)
     if unknown:
         parser.error(f"--methods: unknown {sorted(unknown)}; give some of {list(METHODS)}")

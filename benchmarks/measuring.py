@@ -8,7 +8,6 @@ import argparse
 import datetime
 import json
 import platform
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -58,10 +57,17 @@ def matrix_rate(size: int = 2048) -> float:
     return 2 * size**3 / seconds
 
 
-def peak_memory() -> int:
-    """Return the largest resident size that this process has had, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+def memory_added(function: Callable[[], object]) -> int:
+    """Return by how many bytes a call raises the peak of this process above its size (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    function()
+    return _status("VmHWM") - before
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def report(benchmark: str, ratios: list[Ratio], args: argparse.Namespace) -> None:

@@ -175,9 +175,10 @@ def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
 
 def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:
     """Build a net's network once, check its logits, and return its number of features."""
-    with seeded(0, torch.device("cpu")), torch.inference_mode():
-        network = net.module(shapes, n_classes, **net.get_params_for("module")).eval()
-        logits, features = _logits_and_features(network, [torch.zeros(2, *s) for s in shapes])
+    try:
+        logits, features = _outputs_of_zeros(net, shapes, n_classes, "meta")
+    except Exception:  # not every network can do without values
+        logits, features = _outputs_of_zeros(net, shapes, n_classes, "cpu")
     if logits.shape != (2, n_classes) or features.ndim != 2 or len(features) != 2:
         raise ValueError(
             f"{parameter}'s network returned logits of shape {tuple(logits.shape)} and features of "
@@ -367,6 +368,12 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             yield
         finally:
             cudnn.deterministic, cudnn.benchmark = before
+
+
+def _outputs_of_zeros(net: NeuralNet, shapes: Sequence[Shape], n_classes: int, device: str):
+    with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
+        network = net.module(shapes, n_classes, **net.get_params_for("module")).eval()
+        return _logits_and_features(network, [torch.zeros(2, *shape) for shape in shapes])
 
 
 def _logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
