@@ -71,7 +71,8 @@ def assert_runs_alike(estimator, path, X):
 @pytest.mark.parametrize("net", ["mlp", "cnn"])
 def test_the_student_runs_elsewhere(net, table, series, small, rows, path):
     student = small if net == "mlp" else CNN
-    clf = GKDClassifier(small, student, beta=0, random_state=0)
+    n_channels = 2 if table and net == "cnn" else None
+    clf = GKDClassifier(small, student, beta=0, n_channels=n_channels, random_state=0)
     X = series.X.reshape(120, 12) if table else series.X
     clf.fit(X, series.y, X_priv=series.X_priv)
     assert_runs_alike(clf, path, rows.reshape(10_000, 12) if table else rows)
