@@ -1,5 +1,6 @@
 """A fitted classifier, and the steps before it, as one ONNX graph; see `persistence.to_onnx`."""
 
+import warnings
 from math import prod
 from typing import Any
 
@@ -42,15 +43,18 @@ def onnx_bytes(estimator: Any) -> bytes:
     for _, step in steps:
         check_is_fitted(step)
     graph = nn.Sequential(*(_as_module(name, step) for name, step in before), _Decide(classifier))
-    program: Any = torch.onnx.export(
-        graph.eval(),
-        (torch.zeros(2, *_input_shape([step for _, step in before], classifier)),),
-        input_names=["X"],
-        output_names=["code", "probabilities"],
-        dynamic_shapes=({0: torch.export.Dim("n")},),
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # The exporter copies a class that torch itself deprecates.
+        warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec", FutureWarning)
+        program: Any = torch.onnx.export(
+            graph.eval(),
+            (torch.zeros(2, *_input_shape([step for _, step in before], classifier)),),
+            input_names=["X"],
+            output_names=["code", "probabilities"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamo=True,
+            verbose=False,
+        )
     model = program.model_proto
     model.graph.initializer.append(
         onnx.numpy_helper.from_array(_labels(classifier.classes_), "classes")

@@ -1,4 +1,10 @@
-"""Fitted models in files: without pickle (safetensors and JSON), and as ONNX for other runtimes."""
+"""Fitted models in files: without pickle (safetensors and JSON), and as ONNX for other runtimes.
+
+pickle and joblib work too, and keep everything, but what they load may run any code: they are for
+files that you made yourself. `load_model` is for files of others, within the bounds of SECURITY.md.
+Weights are kept on the CPU, so that models trained on a GPU load anywhere; an unpickled one
+with ``device="cuda"`` predicts without a GPU after ``set_params(device="auto")``.
+"""
 
 import hashlib
 import json
@@ -177,15 +183,20 @@ def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
 
     Examples
     --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import onnxruntime
     >>> from sklearn_gkd import SITSClassifier
     >>> from sklearn_gkd.datasets import make_sits
     >>> from sklearn_gkd.persistence import to_onnx
     >>> sits = make_sits(200, random_state=0)
     >>> clf = SITSClassifier(max_epochs=1, random_state=0).fit(sits.X_s1, sits.y)
-    >>> to_onnx(clf, "radar.onnx")  # doctest: +SKIP
-    >>> import onnxruntime  # doctest: +SKIP
-    >>> session = onnxruntime.InferenceSession("radar.onnx")  # doctest: +SKIP
-    >>> label, probabilities = session.run(None, {"X": sits.X_s1})  # doctest: +SKIP
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     to_onnx(clf, Path(folder) / "radar.onnx")
+    ...     session = onnxruntime.InferenceSession(Path(folder) / "radar.onnx")
+    >>> label, probabilities = session.run(None, {"X": sits.X_s1.astype("float32")})
+    >>> bool((abs(probabilities - clf.predict_proba(sits.X_s1)) < 1e-5).all())
+    True
     """
     _write(path, onnx_bytes(estimator))
 

@@ -22,9 +22,6 @@ from sklearn_gkd.networks import SITSNet
 from sklearn_gkd.persistence import to_onnx
 from sklearn_gkd.sits import GapFiller
 
-# torch's exporter copies a class that its own torch.utils has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec:FutureWarning")
-
 CNN = SITSNet(
     "cnn",
     module__filters=(8, 16),
