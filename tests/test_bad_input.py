@@ -23,11 +23,6 @@ from sklearn_gkd.networks import SITSNet
 from sklearn_gkd.sits import GapFiller
 
 pytestmark = [
-    pytest.mark.xfail(
-        strict=True,
-        reason="errors of scikit-learn's and numpy's checks do not say which argument is meant, "
-        "values that overflow the networks give NaN, and a teacher of one row fails in torch",
-    ),
     pytest.mark.filterwarnings("ignore::sklearn_gkd.PrivilegedInformationWarning"),
     # What scikit-learn says of y: a column instead of a row, and almost as many classes as rows.
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning"),
