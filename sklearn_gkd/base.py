@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
+    _check_y,
     check_consistent_length,
     check_is_fitted,
     column_or_1d,
@@ -23,7 +24,7 @@ from torch import Tensor
 from sklearn_gkd import training
 from sklearn_gkd.progress import CallbackSupportMixin
 from sklearn_gkd.splitting import hold_out
-from sklearn_gkd.views import View, as_table, check_finite, series_shape
+from sklearn_gkd.views import View, as_table, check_finite, naming, series_shape
 
 
 class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -81,7 +82,13 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self, self._predicts_with)
         net = getattr(self, self._predicts_with)
         device = training.resolve_device(self.device)
-        return (logits for logits, _ in training.outputs(net, [self._check_series(X)], device))
+        for logits, _ in training.outputs(net, [self._check_series(X)], device):
+            if not logits.isfinite().all():
+                raise ValueError(
+                    "X holds values so far from those that fit saw that the network's outputs "
+                    "overflow. Give X in the units of fit, and replace what stands for missing."
+                )
+            yield logits
 
     def _net(self, parameter: str) -> NeuralNet:
         """Return the skorch net that a parameter stands for, with the budget of this estimator."""
@@ -127,7 +134,10 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         indices of the training and of the validation rows: X_val and y_val where they are given,
         otherwise held out from X.
         """
-        check_consistent_length(X, groups)
+        if groups is not None:
+            with naming("groups"):
+                np.unique(column_or_1d(groups))
+                check_consistent_length(X, groups)
         view, codes = self._check_training_set(X, y)
         n_rows = len(codes)
         if X_val is None and y_val is None:
@@ -147,9 +157,13 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _check_training_set(self, X, y) -> tuple[View, np.ndarray]:
         table, shape = as_table(X, "X")
+        if y is not None:
+            with naming("y"):
+                y = _check_y(y, estimator=self)
+                check_classification_targets(y)
         table, y = self._check_table(table, "X", y=y, reset=True)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        with naming("y"):
+            self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) == 1:
             raise ValueError(
                 f"y holds one class, {self.classes_.tolist()[0]!r}; a classifier needs two or "
@@ -161,13 +175,14 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _check_validation_set(self, X_val, y_val) -> tuple[np.ndarray, np.ndarray]:
         series = self._check_series(X_val, "X_val")
-        y_val = column_or_1d(y_val)
+        with naming("y_val"):
+            y_val = column_or_1d(y_val)
+            unknown = np.setdiff1d(y_val, self.classes_)
         if len(y_val) != len(series):
             raise ValueError(
                 f"y_val has {len(y_val)} rows and X_val has {len(series)}. "
                 "Give one label for each row of X_val."
             )
-        unknown = np.setdiff1d(y_val, self.classes_)
         if len(unknown):
             raise ValueError(
                 f"y_val holds classes that y does not: {unknown.tolist()}. Leave their rows out of "
@@ -193,7 +208,8 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return table.reshape(len(table), *self.series_shape_)
 
     def _check_table(self, table, name: str, **kwargs):
-        with np.errstate(over="ignore"):
+        names = (name, "y") if "y" in kwargs else (name,)
+        with naming(*names), np.errstate(over="ignore"):
             checked = validate_data(
                 self, table, dtype=np.float32, ensure_all_finite=False, **kwargs
             )

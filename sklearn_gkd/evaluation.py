@@ -207,7 +207,7 @@ def privileged_gain(
     {'forest': 6, 'student alone': 6, 'student alone, longer': 6, 'estimator': 6, 'teacher': 6,
     'permuted X_priv': 6, 'self-distillation': 6, 'imputation': 6, 'modality dropout': 6}
     """
-    X, X_priv, y = as_array(X), as_array(X_priv), column_or_1d(y)
+    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), column_or_1d(y)
     groups = None if groups is None else column_or_1d(groups)
     _check_gain(estimator, X, y, X_priv, groups)
     rng = check_random_state(random_state)

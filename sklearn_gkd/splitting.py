@@ -4,6 +4,8 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils import check_consistent_length, check_random_state
 
+from sklearn_gkd.views import naming
+
 GROUPED_DRAWS = 200
 
 
@@ -72,7 +74,8 @@ def _hold_out_groups(y, fraction, groups, random_state):
         for kept, held_out in draws.split(y, groups=groups)
         if len(np.unique(y[kept])) == n_classes
     )
-    best = min(complete, key=lambda split: abs(len(split[1]) / len(y) - fraction), default=None)
+    with naming("groups"):
+        best = min(complete, key=lambda split: abs(len(split[1]) / len(y) - fraction), default=None)
     if best is None:
         raise ValueError(
             f"groups puts {len(y)} rows of {n_classes} classes into {n_groups} groups, and no draw "

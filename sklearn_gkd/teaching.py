@@ -25,7 +25,7 @@ from sklearn_gkd.losses import LabelLoss
 from sklearn_gkd.progress import Task
 from sklearn_gkd.splitting import hold_out
 from sklearn_gkd.training import feature_width, fit_net, outputs
-from sklearn_gkd.views import View
+from sklearn_gkd.views import View, naming
 
 SMALLEST_PROBABILITY = 1e-7
 
@@ -151,10 +151,11 @@ def teacher_rows(
     """Return a teacher's training and validation rows: those that it sees.
 
     Where it sees no validation row, a fraction of its training rows validates it, unless no class
-    has a row to spare.
+    has a row to spare, or there are but two.
     """
     train, valid = train[seen[train]], valid[seen[valid]]
-    if len(valid) or fraction == 0 or np.bincount(labels[train]).max() < 2:
+    too_few = len(train) < 3 or np.bincount(labels[train]).max() < 2
+    if len(valid) or fraction == 0 or too_few:
         return train, valid
     groups = None if groups is None else np.asarray(groups)[train]
     kept, held_out = hold_out(labels[train], fraction, groups=groups, random_state=seed)
@@ -171,7 +172,13 @@ def teacher_folds(
     if isinstance(cv, Integral):
         splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
         cv = splitter(cv, shuffle=True, random_state=seed)
-    folds = check_cv(cv).split(train, labels[train], groups)
+    with naming("teacher_cv"):
+        folds = list(check_cv(cv).split(train, labels[train], groups))
+    if min((len(others) for others, _ in folds), default=2) < 2:
+        raise ValueError(
+            f"teacher_cv={cv} leaves the teacher of a fold a single row, of the {len(train)} that "
+            "a teacher is trained on. Give more rows, or teacher_cv=None."
+        )
     return [(train[others], train[held_out]) for others, held_out in folds]
 
 
@@ -207,6 +214,11 @@ def teacher_outputs(
     if isinstance(teacher, NeuralNet):
         batches = [(z.cpu(), f.cpu()) for z, f in outputs(teacher, series, device)]
         logits, features = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
+        if not (logits.isfinite().all() and features.isfinite().all()):
+            raise ValueError(
+                "The teacher's outputs overflow: X_priv or X holds values so far from its others "
+                "that a network cannot take both. Replace what stands for missing."
+            )
         return logits.clone(), features.clone()
     probabilities = np.full((len(series[0]), n_classes), SMALLEST_PROBABILITY, dtype=np.float32)
     probabilities[:, teacher.classes_] = teacher.predict_proba(_side_by_side(series))

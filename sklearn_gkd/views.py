@@ -4,6 +4,9 @@ A view is a float32 array of shape (n, T, C): n series of T steps and C channels
 (n, T * C), time-major: column ``t * C + c``.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,18 +53,31 @@ class View(NamedTuple):
         return Scaling(mean.astype(np.float32), scale.astype(np.float32))
 
 
-def as_array(X: Any) -> Any:
+@contextmanager
+def naming(*names: str) -> Iterator[None]:
+    """Say which argument an error is about, where scikit-learn's or numpy's message does not."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        if any(re.search(rf"\b{name}\b", str(error)) for name in names):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{' or '.join(names)}: {error}") from error
+
+
+def as_array(X: Any, name: str) -> Any:
     """Return X itself where it is an array or a table, and otherwise (a list) as an array."""
-    return X if hasattr(X, "shape") else np.asarray(X)
+    with naming(name):
+        return X if hasattr(X, "shape") else np.asarray(X)
 
 
 def as_table(X: Any, name: str) -> tuple[Any, Shape | None]:
     """Return X as a table, and its (T, C) if it came as 3-D (None otherwise)."""
-    X = as_array(X)
+    X = as_array(X, name)
     n_dimensions = len(X.shape)
-    if n_dimensions <= 2:
+    if n_dimensions in (1, 2):
         return X, None
-    if n_dimensions > 3:
+    if n_dimensions != 3:
         raise ValueError(
             f"{name} has {n_dimensions} dimensions; give series as (n, T, C) or as a table "
             "(n, T * C)."
@@ -134,7 +150,10 @@ def check_pairs(pairs: list[tuple[str, Any, str, Any]]) -> None:
                 raise ValueError(
                     f"{name_priv} was given without {other_name}. Give both, or neither."
                 )
-        n_rows, n_priv = _num_samples(X), _num_samples(X_priv)
+        with naming(name):
+            n_rows = _num_samples(X)
+        with naming(name_priv):
+            n_priv = _num_samples(X_priv)
         if n_priv != n_rows:
             raise ValueError(
                 f"{name_priv} has {n_priv} rows and {name} has {n_rows}. Row i of {name_priv} must "
@@ -183,7 +202,7 @@ class PrivilegedReader:
 
     def fit(self, X_priv: Any, y: np.ndarray, train: np.ndarray) -> "PrivilegedReader":
         """Fit the transformer on the training rows that have information."""
-        X_priv = as_array(X_priv)
+        X_priv = as_array(X_priv, "X_priv")
         known = train[has_information(X_priv, "X_priv")[train]]
         if len(known) < 2:
             raise ValueError(
@@ -191,9 +210,10 @@ class PrivilegedReader:
                 "rows, and a teacher needs two or more. Give privileged information for more "
                 "rows, or leave X_priv out."
             )
-        self.columns = _get_feature_names(X_priv)
-        if self.transformer is not None:
-            self.transformer.fit(_safe_indexing(X_priv, known), y[known])
+        with naming("X_priv"):
+            self.columns = _get_feature_names(X_priv)
+            if self.transformer is not None:
+                self.transformer.fit(_safe_indexing(X_priv, known), y[known])
         return self
 
     def read(self, X_priv: Any, name: str) -> tuple[View, np.ndarray]:
@@ -213,8 +233,9 @@ class PrivilegedReader:
         seen : ndarray of bool of shape (n,)
             The rows that have information.
         """
-        X_priv = as_array(X_priv)
-        columns = _get_feature_names(X_priv)
+        X_priv = as_array(X_priv, name)
+        with naming(name):
+            columns = _get_feature_names(X_priv)
         named = columns is not None and self.columns is not None
         if named and columns.tolist() != self.columns.tolist():
             raise ValueError(
@@ -225,11 +246,12 @@ class PrivilegedReader:
         if self.shape is not None and not seen.any():
             return self.nothing(len(seen))
         rows = np.flatnonzero(seen)
-        known = _safe_indexing(X_priv, rows)
-        if self.transformer is not None:
-            known = self.transformer.transform(known)
+        with naming(name):
+            known = _safe_indexing(X_priv, rows)
+            if self.transformer is not None:
+                known = self.transformer.transform(known)
         table, shape = as_table(known, name)
-        with np.errstate(over="ignore"):
+        with naming(name), np.errstate(over="ignore"):
             table = check_array(table, dtype=np.float32, ensure_all_finite=False, input_name=name)
         check_finite(table, name, self._gap_remedy(), rows)
         per_column = shape is None and self.n_channels is None

@@ -1,0 +1,200 @@
+"""A fitted classifier, and the steps before it, as one ONNX graph; see `persistence.to_onnx`."""
+
+import warnings
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from sklearn_gkd.base import NetClassifier
+from sklearn_gkd.sits import GapFiller
+
+_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
+
+
+def onnx_bytes(estimator: Any) -> bytes:
+    """Return the ONNX model that `persistence.to_onnx` writes."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"to_onnx needs {error.name}: pip install 'sklearn-gkd[onnx]'.", name=error.name
+        ) from None
+    steps = estimator.steps if isinstance(estimator, Pipeline) else [("the estimator", estimator)]
+    steps = [(name, step) for name, step in steps if step not in (None, "passthrough")]
+    *before, (name, classifier) = steps
+    if not isinstance(classifier, NetClassifier):
+        raise TypeError(
+            f"{name} is a {type(classifier).__name__}; to_onnx exports GKDClassifier, "
+            "SITSClassifier, and a Pipeline that ends in one."
+        )
+    for _, step in steps:
+        check_is_fitted(step)
+    graph = nn.Sequential(*(_as_module(name, step) for name, step in before), _Decide(classifier))
+    with warnings.catch_warnings():
+        # The exporter copies a class that torch itself deprecates.
+        warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec", FutureWarning)
+        program: Any = torch.onnx.export(
+            graph.eval(),
+            (torch.zeros(2, *_input_shape([step for _, step in before], classifier)),),
+            input_names=["X"],
+            output_names=["code", "probabilities"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamo=True,
+            verbose=False,
+        )
+    model = program.model_proto
+    model.graph.initializer.append(
+        onnx.numpy_helper.from_array(_labels(classifier.classes_), "classes")
+    )
+    model.graph.node.append(onnx.helper.make_node("Gather", ["classes", "code"], ["label"]))
+    label = onnx.helper.make_tensor_value_info(
+        "label", model.graph.initializer[-1].data_type, ["n"]
+    )
+    model.graph.output[0].CopyFrom(label)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+class _Decide(nn.Module):
+    """The net that a classifier predicts with, up to class codes and probabilities."""
+
+    def __init__(self, classifier: NetClassifier):
+        super().__init__()
+        self.shape = classifier.series_shape_
+        self.net = getattr(classifier, classifier._predicts_with).module_
+
+    def forward(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        logits, _ = self.net([X.float().reshape(-1, *self.shape)])
+        return logits.argmax(dim=1), logits.softmax(dim=1)
+
+
+class _Affine(nn.Module):
+    """A scaler of scikit-learn, in double precision as there."""
+
+    factor: Tensor
+    offset: Tensor
+
+    def __init__(self, factor: Any, offset: Any):
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(factor, dtype=torch.float64))
+        self.register_buffer("offset", torch.tensor(offset, dtype=torch.float64))
+
+    def forward(self, X: Tensor) -> Tensor:
+        return (X.double() * self.factor + self.offset).float()
+
+
+class _FillGaps(nn.Module):
+    """`sits.GapFiller`, date by date: ONNX has no running maximum."""
+
+    medians: Tensor
+
+    def __init__(self, filler: GapFiller):
+        super().__init__()
+        self.shape = filler.series_shape_
+        self.register_buffer("medians", torch.tensor(filler.medians_, dtype=torch.float64))
+
+    def forward(self, X: Tensor) -> Tensor:
+        series = X.double().reshape(-1, *self.shape)
+        gap = series.isnan()
+        series = torch.where(gap.all(dim=1, keepdim=True), self.medians, series)
+        before, step_before = self._nearest(series, range(len(self.medians)))
+        after, step_after = self._nearest(series, range(len(self.medians) - 1, -1, -1))
+        step = torch.arange(len(self.medians), dtype=torch.float64)[:, None]
+        before, step_before = (
+            torch.where(before.isnan(), after, before),
+            torch.where(before.isnan(), step_after, step_before),
+        )
+        after, step_after = (
+            torch.where(after.isnan(), before, after),
+            torch.where(after.isnan(), step_before, step_after),
+        )
+        weight = (step - step_before) / (step_after - step_before).clamp(min=1)
+        filled = torch.where(series.isnan(), before + weight * (after - before), series)
+        return filled.float().reshape(X.shape)
+
+    def _nearest(self, series: Tensor, steps: range) -> tuple[Tensor, Tensor]:
+        """Return the last observed value, NaN if none, and its step, going through these steps."""
+        value = torch.full_like(series[:, 0], torch.nan)
+        at = torch.zeros_like(value)
+        found = {}
+        for step in steps:
+            observed = ~series[:, step].isnan()
+            value = torch.where(observed, series[:, step], value)
+            at = torch.where(observed, float(step), at)
+            found[step] = value, at
+        values, ats = zip(*(found[step] for step in sorted(found)), strict=True)
+        return torch.stack(values, dim=1), torch.stack(ats, dim=1)
+
+
+def _as_module(name: str, step: Any) -> nn.Module:
+    """Return what a step before the classifier does, or raise a TypeError that names it."""
+    if type(step) is GapFiller:
+        return _FillGaps(step)
+    if type(step) in _SCALERS and not getattr(step, "clip", False):
+        return _Affine(*_affine(step))
+    if (shape := _reshape(step)) is not None:
+        return nn.Unflatten(1, shape) if len(shape) == 2 else nn.Flatten()
+    raise TypeError(
+        f"Step {name!r} is {step!r}, which to_onnx does not export. It exports sits.GapFiller, "
+        "StandardScaler, MinMaxScaler, MaxAbsScaler and RobustScaler without clip, and "
+        'FunctionTransformer(np.reshape, kw_args={"shape": (-1, ...)}).'
+    )
+
+
+def _affine(scaler: Any) -> tuple[Any, Any]:
+    """Return the factor and the offset of each column."""
+    if type(scaler) is MinMaxScaler:
+        return scaler.scale_, scaler.min_
+    centre: Any = None
+    if type(scaler) is RobustScaler:
+        centre = scaler.center_
+    if type(scaler) is StandardScaler and scaler.with_mean:
+        centre = scaler.mean_
+    factor = 1.0 if scaler.scale_ is None else 1 / scaler.scale_
+    return factor, 0.0 if centre is None else -centre * factor
+
+
+def _reshape(step: Any) -> tuple[int, ...] | None:
+    """Return the shape of a row that a step reshapes to, None where it does something else."""
+    if not (isinstance(step, FunctionTransformer) and step.func is np.reshape):
+        return None
+    kw_args = step.kw_args or {}
+    n_rows, *shape = kw_args.get("shape", (0,))
+    return tuple(shape) if kw_args.keys() == {"shape"} and n_rows == -1 else None
+
+
+def _input_shape(before: list, classifier: NetClassifier) -> tuple[int, ...]:
+    """Return the shape of a row of X: a table where fit saw one, or where a step reshapes one."""
+    shape = classifier.series_shape_
+    mean = getattr(classifier, classifier._predicts_with).module_.mean_0
+    is_table = classifier.n_channels is not None or mean.shape == shape
+    if is_table or any(_reshape(step) for step in before):
+        return (prod(shape),)
+    return shape
+
+
+def _labels(classes: np.ndarray) -> np.ndarray:
+    """Return the classes as ONNX has them: strings, int64, or numbers as they are."""
+    if classes.dtype.kind in "iu":
+        return classes.astype(np.int64)
+    if classes.dtype.kind in "OU":
+        if not all(isinstance(label, str) for label in classes):
+            raise ValueError(
+                f"classes_ are of several types: {classes.tolist()}. ONNX has labels of one: fit "
+                "on strings, or on numbers."
+            )
+        return classes.astype(object)
+    return classes
