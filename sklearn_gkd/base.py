@@ -1,5 +1,6 @@
 """What the classifiers share: checks of X and y, and prediction by one fitted net."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -22,6 +23,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_gkd import training
+from sklearn_gkd.nets import as_net
 from sklearn_gkd.progress import CallbackSupportMixin
 from sklearn_gkd.splitting import hold_out
 from sklearn_gkd.views import View, as_table, check_finite, naming, series_shape
@@ -43,6 +45,7 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "checkpoint": [str, os.PathLike, None],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -92,7 +95,7 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _net(self, parameter: str) -> NeuralNet:
         """Return the skorch net that a parameter stands for, with the budget of this estimator."""
-        return training.as_net(
+        net = as_net(
             getattr(self, parameter),
             parameter,
             lr=self.lr,
@@ -100,6 +103,17 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             max_epochs=self.max_epochs,
             verbose=self.verbose,
         )
+        if self.checkpoint is not None and net.callbacks:
+            raise ValueError(
+                f"{parameter} has callbacks, whose state a checkpoint does not hold. Set "
+                "checkpoint=None, or leave the callbacks out."
+            )
+        return net
+
+    def _draw_seeds(self, n_seeds: int) -> list[int]:
+        """Draw seeds. With a checkpoint, random_state=None always stands for the same ones."""
+        always = self.checkpoint is not None and self.random_state is None
+        return training.draw_seeds(0 if always else self.random_state, n_seeds)
 
     def _fit_net(self, net, views, targets, train, valid, loss, weights, seed, task) -> NeuralNet:
         return training.fit_net(
@@ -116,6 +130,7 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             seed=seed,
             fit_task=task,
             role=self._predicts_with.removesuffix("_"),
+            checkpoint=self.checkpoint,
         )
 
     def _class_weights(self, codes: np.ndarray) -> np.ndarray | None:

@@ -13,9 +13,9 @@ from torch import nn
 
 from sklearn_gkd.base import NetClassifier, fresh_fit
 from sklearn_gkd.losses import LabelLoss
+from sklearn_gkd.nets import feature_width
 from sklearn_gkd.networks import MLP
 from sklearn_gkd.progress import Task
-from sklearn_gkd.training import draw_seeds, feature_width
 from sklearn_gkd.views import as_table
 
 
@@ -28,7 +28,7 @@ class SITSClassifier(NetClassifier):
         As `GKDClassifier`'s student. "mlp" has a ReLU after its layer of features, as the paper's
         competitor does and its student does not.
     n_channels, max_epochs, batch_size, lr, validation_fraction, n_iter_no_change, class_weight, \
-device, random_state, verbose
+checkpoint, device, random_state, verbose
         See `GKDClassifier`.
 
     Attributes
@@ -83,6 +83,7 @@ device, random_state, verbose
         validation_fraction=0.2,
         n_iter_no_change=None,
         class_weight=None,
+        checkpoint=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -95,6 +96,7 @@ device, random_state, verbose
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.checkpoint = checkpoint
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -125,7 +127,7 @@ device, random_state, verbose
         """
         task = Task.of_fit(self, X, y, 1)
         with fresh_fit(self):
-            split_seed, seed = draw_seeds(self.random_state, 2)
+            split_seed, seed = self._draw_seeds(2)
             view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
             net = self._net("network")
             if net.module is MLP and not hasattr(net, "module__feature_activation"):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sklearn_gkd.base import NetClassifier, fresh_fit
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 from sklearn_gkd.losses import DistillationLoss, LabelLoss
+from sklearn_gkd.nets import feature_width
 from sklearn_gkd.progress import Task
 from sklearn_gkd.teaching import (
     Lesson,
@@ -25,7 +26,7 @@ from sklearn_gkd.teaching import (
     teacher_outputs,
     teacher_rows,
 )
-from sklearn_gkd.training import draw_seeds, feature_width, resolve_device
+from sklearn_gkd.training import draw_seeds, resolve_device
 from sklearn_gkd.views import PrivilegedReader, View, check_pairs
 
 PAPER_SETTINGS = {
@@ -104,6 +105,12 @@ class GKDClassifier(NetClassifier):
         the same, in this process or another: a search over alpha, beta, gamma, temperature and
         the student fits one teacher for each fold. With random_state=None too, the teacher and
         its validation rows are then always the same.
+    checkpoint : str or path-like, default=None
+        Folder where the state of each net's training is kept, in a file named by all that it
+        depends on. A fit that was killed, called again with the same data, parameters, versions
+        and number of threads, goes on from there and ends with the same bits; another starts
+        anew. Writing takes at most a tenth of the time. With random_state=None the seeds are then
+        always the same. Nets with callbacks cannot be kept. Delete the folder when you are done.
     device : {"auto", "cpu", "cuda"} or torch.device, default="auto"
         Where to train and predict; "auto" is a GPU where there is one. What is fitted is kept on
         the CPU, so that it loads anywhere.
@@ -212,6 +219,7 @@ class GKDClassifier(NetClassifier):
         n_iter_no_change=None,
         class_weight=None,
         memory=None,
+        checkpoint=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -234,6 +242,7 @@ class GKDClassifier(NetClassifier):
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
         self.memory = memory
+        self.checkpoint = checkpoint
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -290,7 +299,7 @@ class GKDClassifier(NetClassifier):
         """
         task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
-            split_seed, teacher_seed, student_seed = self._draw_seeds()
+            split_seed, teacher_seed, student_seed = self._draw_seeds(3)
             view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
             weights = self._class_weights(labels[train])
             loss: Callable[[], nn.Module] = partial(LabelLoss, weights)
@@ -365,13 +374,13 @@ class GKDClassifier(NetClassifier):
         logits, _ = teacher_outputs(self.teacher_, views, len(self.classes_), device)
         return logits.double().softmax(dim=1).numpy()
 
-    def _draw_seeds(self) -> list[int]:
+    def _draw_seeds(self, n_seeds: int) -> list[int]:
         """Draw the seeds of the split, the teacher and the student.
 
         With a memory, random_state=None is a part of the key like any other, so that the teacher
         and the split that it is trained on are always the same.
         """
-        seeds = draw_seeds(self.random_state, 3)
+        seeds = super()._draw_seeds(n_seeds)
         if self.memory is not None and self.random_state is None:
             seeds[:2] = draw_seeds(0, 2)
         return seeds
@@ -431,4 +440,5 @@ class GKDClassifier(NetClassifier):
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),
             seed=teacher_seed,
+            checkpoint=self.checkpoint,
         )

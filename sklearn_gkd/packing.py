@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from sklearn_gkd.baselines import SITSClassifier
 from sklearn_gkd.classifier import GKDClassifier
+from sklearn_gkd.nets import seeded
 from sklearn_gkd.networks import NETWORKS, SITSNet
 from sklearn_gkd.sits import GapFiller
-from sklearn_gkd.training import Standardized, seeded
+from sklearn_gkd.training import Standardized
 from sklearn_gkd.views import PrivilegedReader, Scaling, Shape
 
 Networks = Mapping[str, type[nn.Module]]

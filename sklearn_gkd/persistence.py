@@ -10,8 +10,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import safetensors.torch
@@ -20,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from sklearn_gkd.files import versions, write_whole
 from sklearn_gkd.onnx import onnx_bytes
 from sklearn_gkd.packing import Networks, Packer, Unpacker, Unsaved
 
@@ -85,11 +84,9 @@ def save_model(
     """
     tensors: dict[str, Tensor] = {}
     packed = Packer(tensors, networks, teacher).estimator(estimator)
-    packages = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
-    versions = {name: version(name) for name in packages}
-    text = json.dumps({"format": FORMAT, "versions": versions, "model": packed})
+    text = json.dumps({"format": FORMAT, "versions": versions(), "model": packed})
     metadata = {"sklearn_gkd": text, "sha256": _digest(text, tensors)}
-    _write(path, safetensors.torch.save(tensors, metadata))
+    write_whole(path, safetensors.torch.save(tensors, metadata))
 
 
 def load_model(path: str | os.PathLike, *, networks: Networks | None = None) -> Any:
@@ -198,7 +195,7 @@ def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     >>> bool((abs(probabilities - clf.predict_proba(sits.X_s1)) < 1e-5).all())
     True
     """
-    _write(path, onnx_bytes(estimator))
+    write_whole(path, onnx_bytes(estimator))
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
@@ -208,17 +205,3 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _write(path: str | os.PathLike, data: bytes) -> None:
-    """Write a file that is there as a whole, or not at all."""
-    path = Path(path)
-    partial_path = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial_path.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial_path, path)
-    finally:
-        partial_path.unlink(missing_ok=True)

@@ -1,17 +1,16 @@
 """A fitted teacher's targets for each row: from a net or any classifier, out of fold, reused."""
 
+import io
 import os
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 from filelock import FileLock
@@ -21,10 +20,12 @@ from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import Tensor
 
+from sklearn_gkd.files import fingerprint, write_whole
 from sklearn_gkd.losses import LabelLoss
+from sklearn_gkd.nets import feature_width
 from sklearn_gkd.progress import Task
 from sklearn_gkd.splitting import hold_out
-from sklearn_gkd.training import feature_width, fit_net, outputs
+from sklearn_gkd.training import fit_net, outputs
 from sklearn_gkd.views import View, naming
 
 SMALLEST_PROBABILITY = 1e-7
@@ -60,6 +61,9 @@ class Lesson:
         Of a net.
     seed : int
         Rules the training.
+    checkpoint : str, path-like or None
+        Where the state of a net's training is kept: the one thing here that targets do not
+        depend on.
     """
 
     teacher: Any
@@ -74,6 +78,7 @@ class Lesson:
     n_iter_no_change: int | None
     device: torch.device
     seed: int
+    checkpoint: str | os.PathLike | None
 
     def fit(self, fit_task: Task) -> Any:
         """Return the teacher, fitted on its training rows."""
@@ -104,9 +109,9 @@ class Lesson:
     def key(self) -> str:
         """Return a hash of all that is here, and of the versions that compute with it."""
         content = dict(vars(self), device=self.device.type, teacher=type(self.teacher))
+        del content["checkpoint"]
         params = {k: v for k, v in self.teacher.get_params().items() if k != "verbose"}
-        packages = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
-        return joblib.hash([content, params, [version(name) for name in packages]])
+        return fingerprint(content, params)
 
     def _fit(self, train: np.ndarray, seed: int, fit_task: Task) -> Any:
         teacher = clone(self.teacher)
@@ -125,6 +130,7 @@ class Lesson:
                 seed=seed,
                 fit_task=fit_task,
                 role="teacher",
+                checkpoint=self.checkpoint,
             )
         _set_random_states(teacher, seed)
         task = fit_task.subtask("teacher")
@@ -283,11 +289,10 @@ def _read(path: Path, key: str, shape: tuple[int, int]) -> Targets | None:
 
 
 def _write(path: Path, key: str, targets: Targets) -> None:
-    partial_path = path.with_suffix(f".{os.getpid()}.partial")
-    with partial_path.open("wb") as file:
-        logits, features, taught = (tensor.numpy() for tensor in targets)
-        np.savez(file, key=np.array(key), logits=logits, features=features, taught=taught)
-    os.replace(partial_path, path)
+    buffer = io.BytesIO()
+    logits, features, taught = (tensor.numpy() for tensor in targets)
+    np.savez(buffer, key=np.array(key), logits=logits, features=features, taught=taught)
+    write_whole(path, buffer.getvalue())
 
 
 def _side_by_side(series: Sequence[np.ndarray]) -> np.ndarray:

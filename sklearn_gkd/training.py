@@ -5,16 +5,13 @@ iterator of in-memory batches, and the callbacks that keep the best epoch.
 """
 
 import copy
-import re
-import threading
+import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
@@ -24,15 +21,14 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 from tqdm.auto import tqdm
 
+from sklearn_gkd.checkpoints import Checkpoint, restore, training_state
 from sklearn_gkd.exceptions import InterruptedFitWarning
 from sklearn_gkd.losses import row_weights
-from sklearn_gkd.networks import NETWORKS, SITSNet
+from sklearn_gkd.nets import logits_and_features, seeded, split_callbacks
 from sklearn_gkd.progress import Task
-from sklearn_gkd.views import Scaling, Shape, View
+from sklearn_gkd.views import Scaling, View
 
 PREDICTION_BATCH = 1024  # larger ones do not stay in a CPU's cache
-
-_one_training_at_a_time = threading.RLock()
 
 
 class Standardized(nn.Module):
@@ -61,7 +57,7 @@ class Standardized(nn.Module):
             (view - self.get_buffer(f"mean_{i}")) / self.get_buffer(f"scale_{i}")
             for i, view in enumerate(views)
         ]
-        return _logits_and_features(self.network, scaled)
+        return logits_and_features(self.network, scaled)
 
 
 class Batches:
@@ -90,8 +86,12 @@ class Batches:
             yield tensors[: self.n_views], tensors[self.n_views :]
 
 
+class _DivergedError(Exception):
+    """The loss is no number any more."""
+
+
 class ValidationAccuracy(Callback):
-    """Records ``valid_acc`` each epoch, and counts the complete epochs.
+    """Records ``valid_acc`` each epoch, counts the complete epochs, and ends one without a loss.
 
     With class_weight, each row counts by the weight of its class, as it does in the loss.
     """
@@ -109,7 +109,10 @@ class ValidationAccuracy(Callback):
 
     def on_batch_end(self, net, batch, training, y_pred=None, **kwargs):
         """Count the rows of a validation batch that are classified as labelled."""
-        if not training:
+        if training:
+            if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
+                raise _DivergedError
+        else:
             labels = batch[1][0]
             weights = row_weights(labels, self.class_weight)
             self.correct_ += weights[y_pred[0].argmax(dim=1) == labels].sum().item()
@@ -137,57 +140,6 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return torch.device(device)
 
 
-def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
-    """Return the skorch net that a name, a network class or a skorch net stands for.
-
-    Raises
-    ------
-    ValueError
-        Where a name is unknown, or a net comes with what only fit can set.
-    """
-    net = clone(network) if isinstance(network, NeuralNet) else SITSNet(network, **budget)
-    if isinstance(net.module, str):
-        if net.module not in NETWORKS:
-            raise ValueError(
-                f"{parameter}={net.module!r} is not the name of a network. Give one of "
-                f"{sorted(NETWORKS)}, an nn.Module class or a skorch net."
-            )
-        net.module = NETWORKS[net.module]
-    if isinstance(net.module, nn.Module):
-        raise ValueError(
-            f"{parameter} is an instance of {type(net.module).__name__}, but shapes and classes "
-            "are known only in fit. Give the class, and its parameters as "
-            "SITSNet(<class>, module__<name>=<value>)."
-        )
-    ours = [
-        name
-        for name in net.get_params()
-        if re.match("criterion__|iterator_(train|valid)__(?!batch_size)", name)
-    ]
-    if ours:
-        raise ValueError(
-            f"{parameter} has {ours}, but loss and batches are those of the method. Leave them out."
-        )
-    if net.batch_size == 1:
-        raise ValueError(f"{parameter} has batch_size=1; batch normalisation needs 2 or more.")
-    return net
-
-
-def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:
-    """Build a net's network once, check its logits, and return its number of features."""
-    try:
-        logits, features = _outputs_of_zeros(net, shapes, n_classes, "meta")
-    except Exception:  # not every network can do without values
-        logits, features = _outputs_of_zeros(net, shapes, n_classes, "cpu")
-    if logits.shape != (2, n_classes) or features.ndim != 2 or len(features) != 2:
-        raise ValueError(
-            f"{parameter}'s network returned logits of shape {tuple(logits.shape)} and features of "
-            f"shape {tuple(features.shape)} for 2 rows and {n_classes} classes. Return logits "
-            "(n, n_classes) and features (n, n_features), or logits alone."
-        )
-    return features.shape[1]
-
-
 def fit_net(
     net: NeuralNet,
     views: Sequence[View],
@@ -203,6 +155,7 @@ def fit_net(
     seed: int,
     fit_task: Task,
     role: str,
+    checkpoint: str | os.PathLike | None,
 ) -> NeuralNet:
     """Train a net and keep the epoch that is best on the validation rows.
 
@@ -232,6 +185,8 @@ def fit_net(
         The fit that the net is trained for.
     role : str
         "teacher", or the name of the net that the estimator predicts with.
+    checkpoint : str, path-like or None
+        Folder where the state of the training is kept, to go on from there.
 
     Returns
     -------
@@ -243,13 +198,24 @@ def fit_net(
     KeyboardInterrupt
         On Ctrl-C, unless an epoch of the net that the estimator predicts with is complete: then
         there is an `InterruptedFitWarning`, and the best epoch so far is kept.
+    ValueError
+        Where the loss is no number any more, unless there was an epoch before and validation rows
+        to tell the best: then an `InterruptedFitWarning`, and the best epoch is kept.
     """
+    depends_on = [
+        type(net),
+        {name: value for name, value in net.get_params().items() if name != "verbose"},
+        [tuple(view) for view in views],
+        [np.asarray(target) for target in targets],
+        [train, valid, n_classes, criterion, class_weight, n_iter_no_change, device.type, seed],
+    ]
+    state_file = None if checkpoint is None else Checkpoint(checkpoint, role, depends_on)
 
     def rows(index: np.ndarray) -> TensorDataset:
         arrays = [*(view.series[index] for view in views), *(target[index] for target in targets)]
         return TensorDataset(*(torch.as_tensor(array, device=device) for array in arrays))
 
-    unwanted, given = _split_callbacks(net)
+    unwanted, given = split_callbacks(net)
     callbacks: list = [("gkd_accuracy", ValidationAccuracy(class_weight))]
     if len(valid):
         best = EarlyStopping(
@@ -276,7 +242,7 @@ def fit_net(
         train_split=predefined_split(rows(valid)) if len(valid) else None,
     )
     with seeded(seed, device):
-        _train(net, rows(train), n_iter_no_change, fit_task, role)
+        _train(net, rows(train), n_iter_no_change, fit_task, role, state_file)
     epochs = list(net.history)
     net.trim_for_prediction()
     net.history.extend(epochs)
@@ -286,46 +252,87 @@ def fit_net(
 
 
 def _train(
-    net: NeuralNet, data: TensorDataset, n_iter_no_change: int | None, fit_task: Task, role: str
+    net: NeuralNet,
+    data: TensorDataset,
+    n_iter_no_change: int | None,
+    fit_task: Task,
+    role: str,
+    checkpoint: Checkpoint | None,
 ) -> None:
     """Train epoch by epoch: skorch would take an interrupt for the end of the training."""
     net.initialize()
     net.notify("on_train_begin", X=data, y=None)
     callbacks = dict(net.callbacks_)
-    best = callbacks.get("gkd_best_epoch")
-    predicts = role != "teacher"
-    interrupted = False
+    accuracy, best = callbacks["gkd_accuracy"], callbacks.get("gkd_best_epoch")
+    state = checkpoint.read() if checkpoint else None
+    if state:
+        restore(net, best, state)
+        accuracy.n_epochs_ = len(net.history)
+        if state["finished"]:
+            return
     task = fit_task.subtask(role, net.max_epochs)
-    with tqdm(total=net.max_epochs, desc=role, unit="epoch", disable=net.verbose != 1) as bar:
+    ended_by = _epochs(net, data, n_iter_no_change, best, task, role, checkpoint)
+    n_complete = accuracy.n_epochs_
+    diverged = isinstance(ended_by, _DivergedError)
+    message = f"The training of the {role} was interrupted after "
+    if diverged:
+        message = (
+            f"The loss of the {role} is no number any more in epoch {n_complete + 1}, at a "
+            f"learning rate of {net.lr:g}. Give a smaller one, and X and X_priv without extreme "
+            "values. This was after "
+        )
+    message += f"{n_complete} of {net.max_epochs} epochs"
+    if ended_by and not (n_complete and (best if diverged else role != "teacher")):
+        raise ValueError(f"{message}.") if diverged else ended_by
+    net.notify("on_train_end", X=data, y=None)
+    task.end()
+    if ended_by:
+        del net.history[n_complete:]
+        kept = "best of them" if best else "last state"
+        warnings.warn(f"{message}; the {kept} is kept.", InterruptedFitWarning, stacklevel=6)
+    elif checkpoint:
+        checkpoint.write(training_state(net, best) | {"finished": True})
+
+
+def _epochs(
+    net: NeuralNet,
+    data: TensorDataset,
+    n_iter_no_change: int | None,
+    best: EarlyStopping | None,
+    task: Task,
+    role: str,
+    checkpoint: Checkpoint | None,
+) -> BaseException | None:
+    """Train the epochs that are left, and return what ended them before their time."""
+    n_before = len(net.history)
+    bar = tqdm(
+        total=net.max_epochs, initial=n_before, desc=role, unit="epoch", disable=net.verbose != 1
+    )
+    with bar:
         try:
-            for _ in range(net.max_epochs):
+            for _ in range(n_before, net.max_epochs):
+                if best and best.misses_ == n_iter_no_change:
+                    break
                 epoch_task = task.subtask("epoch")
                 net.fit_loop(data, epochs=1)
                 epoch = net.history[-1]
                 epoch["batches"].clear()
                 bar.set_postfix({k: epoch[k] for k in ("train_loss", "valid_acc") if k in epoch})
                 bar.update()
-                stop = epoch_task.end((lambda: {f"{role}_": _snapshot(net)}) if predicts else None)
-                if stop or (best and best.misses_ == n_iter_no_change):
+                if checkpoint:
+                    checkpoint.write_when_due(
+                        lambda: training_state(net, best) | {"finished": False}
+                    )
+                predicts = role != "teacher"
+                if epoch_task.end((lambda: {f"{role}_": _snapshot(net)}) if predicts else None):
                     break
-        except KeyboardInterrupt:
-            interrupted = not any(
+        except (KeyboardInterrupt, _DivergedError) as error:
+            stopped_early = any(
                 isinstance(callback, EarlyStopping) and callback.misses_ == callback.patience
-                for callback in callbacks.values()
+                for _, callback in net.callbacks_
             )
-            n_complete = callbacks["gkd_accuracy"].n_epochs_
-            if interrupted and not (predicts and n_complete):
-                raise
-    net.notify("on_train_end", X=data, y=None)
-    task.end()
-    if interrupted:
-        del net.history[n_complete:]
-        warnings.warn(
-            f"The training of the {role} was interrupted after {n_complete} of {net.max_epochs} "
-            f"epochs; the {'best of them' if best else 'last state'} is kept.",
-            InterruptedFitWarning,
-            stacklevel=6,
-        )
+            return None if stopped_early else error
+    return None
 
 
 def _snapshot(net: NeuralNet) -> NeuralNet:
@@ -345,53 +352,6 @@ def outputs(
     for start in range(0, len(views[0]), PREDICTION_BATCH):
         stop = start + PREDICTION_BATCH
         yield module([torch.tensor(view[start:stop], device=device) for view in views])
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from generators seeded here, and leave torch's global ones as they were.
-
-    The generators are global to the process, so threads take turns.
-    """
-    on_gpu = device.type == "cuda"
-    with _one_training_at_a_time, torch.random.fork_rng(devices=[device] if on_gpu else []):
-        torch.default_generator.manual_seed(seed)
-        if not on_gpu:
-            yield
-            return
-        cudnn = torch.backends.cudnn
-        before = cudnn.deterministic, cudnn.benchmark
-        cudnn.deterministic, cudnn.benchmark = True, False
-        try:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-            yield
-        finally:
-            cudnn.deterministic, cudnn.benchmark = before
-
-
-def _outputs_of_zeros(net: NeuralNet, shapes: Sequence[Shape], n_classes: int, device: str):
-    with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
-        network = net.module(shapes, n_classes, **net.get_params_for("module")).eval()
-        return _logits_and_features(network, [torch.zeros(2, *shape) for shape in shapes])
-
-
-def _logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    output = network(*views)
-    if isinstance(output, Tensor):
-        return output, output.new_empty(len(output), 0)
-    return output
-
-
-def _split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
-    """Return the names of skorch's callbacks that are not used, and those that were given."""
-    names = [name for name, _ in net.get_default_callbacks()]
-    if net.callbacks == "disable":
-        return names, []
-    # A classifier's own scoring needs targets that are class labels and nothing else. The table
-    # gives way to the bar.
-    unused = {"valid_acc", "print_log"} if net.verbose == 1 else {"valid_acc"}
-    return [name for name in names if name in unused], list(net.callbacks or [])
 
 
 def _softmax(logits: Tensor) -> Tensor:

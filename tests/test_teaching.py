@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sklearn_gkd import GKDClassifier, teaching
+from sklearn_gkd import GKDClassifier, files, teaching
 from sklearn_gkd.progress import Task
 
 
@@ -245,7 +245,7 @@ def test_the_key_holds_what_targets_depend_on_and_nothing_else(series, clf, less
         key({"X_priv": with_one_changed(series.X_priv)}.items()),
         key({"y": y}.items()),
     ]
-    monkeypatch.setattr(teaching, "version", lambda name: "0")
+    monkeypatch.setattr(files, "version", lambda name: "0")
     others.append(key())
     assert len({same, *others}) == 1 + len(others)
 

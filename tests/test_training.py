@@ -3,15 +3,17 @@ import threading
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
-from sklearn_gkd import GKDClassifier, SITSClassifier
+from sklearn_gkd import GKDClassifier, InterruptedFitWarning, SITSClassifier
+from sklearn_gkd.nets import seeded
 from sklearn_gkd.networks import MLP, SITSNet
-from sklearn_gkd.training import Batches, outputs, seeded
+from sklearn_gkd.training import Batches, outputs
 
 CPU = torch.device("cpu")
 
@@ -222,3 +224,49 @@ def test_a_skorch_classifier_can_be_student(series, small):
     clf.fit(series.X, series.y, X_priv=series.X_priv)
     assert len(clf.student_.history) == 3
     np.testing.assert_allclose(clf.predict_proba(series.X).sum(axis=1), 1)
+
+
+class Exploding(MLP):
+    """Its loss is no number from a training step on."""
+
+    def __init__(self, *args, at, **params):
+        super().__init__(*args, **params)
+        self.at = at
+        self.n_steps = 0
+
+    def forward(self, *views):
+        logits, features = super().forward(*views)
+        self.n_steps += self.training
+        return logits * (torch.nan if self.training and self.n_steps >= self.at else 1), features
+
+
+@pytest.fixture
+def exploding(small):
+    return clone(small).set_params(module=Exploding, module__at=20)
+
+
+def test_a_loss_that_is_no_number_leaves_the_best_epoch_before(series, exploding):
+    clf = SITSClassifier(exploding, random_state=0)
+    with pytest.warns(InterruptedFitWarning, match=r"in epoch 4, at a learning rate of 0.01.*best"):
+        clf.fit(series.X, series.y)
+    whole = SITSClassifier(exploding.set_params(module__at=10**6, max_epochs=3), random_state=0)
+    whole.fit(series.X, series.y)
+    assert clf.network_.history[:, "train_loss"] == whole.network_.history[:, "train_loss"]
+    np.testing.assert_array_equal(clf.predict_proba(series.X), whole.predict_proba(series.X))
+
+
+@pytest.mark.parametrize("params", [{"at": 2}, {"at": 20, "validation_fraction": 0}])
+def test_a_loss_that_is_no_number_is_an_error_where_nothing_can_be_kept(series, exploding, params):
+    exploding.set_params(module__at=params.pop("at"))
+    clf = SITSClassifier(exploding, random_state=0, **params)
+    with pytest.raises(ValueError, match=r"learning rate of 0.01. Give a smaller one, and X"):
+        clf.fit(series.X, series.y)
+    assert not hasattr(clf, "classes_")
+
+
+def test_a_teacher_whose_loss_is_no_number_teaches_by_its_best_epoch(series, small, exploding):
+    clf = GKDClassifier(exploding, small, random_state=0)
+    with pytest.warns(InterruptedFitWarning, match="The loss of the teacher"):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
+    assert len(clf.teacher_.history) == 3
+    assert np.isfinite(clf.teacher_predict_proba(series.X, series.X_priv)).all()

@@ -1,0 +1,116 @@
+"""What a parameter stands for that gives a net: a name, a network class or a skorch net."""
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from skorch import NeuralNet
+from torch import Tensor, nn
+
+from sklearn_gkd.networks import NETWORKS, SITSNet
+from sklearn_gkd.views import Shape
+
+_one_training_at_a_time = threading.RLock()
+
+
+def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
+    """Return the skorch net that a name, a network class or a skorch net stands for.
+
+    Raises
+    ------
+    ValueError
+        Where a name is unknown, or a net comes with what only fit can set.
+    """
+    net = clone(network) if isinstance(network, NeuralNet) else SITSNet(network, **budget)
+    if isinstance(net.module, str):
+        if net.module not in NETWORKS:
+            raise ValueError(
+                f"{parameter}={net.module!r} is not the name of a network. Give one of "
+                f"{sorted(NETWORKS)}, an nn.Module class or a skorch net."
+            )
+        net.module = NETWORKS[net.module]
+    if isinstance(net.module, nn.Module):
+        raise ValueError(
+            f"{parameter} is an instance of {type(net.module).__name__}, but shapes and classes "
+            "are known only in fit. Give the class, and its parameters as "
+            "SITSNet(<class>, module__<name>=<value>)."
+        )
+    ours = [
+        name
+        for name in net.get_params()
+        if re.match("criterion__|iterator_(train|valid)__(?!batch_size)", name)
+    ]
+    if ours:
+        raise ValueError(
+            f"{parameter} has {ours}, but loss and batches are those of the method. Leave them out."
+        )
+    if net.batch_size == 1:
+        raise ValueError(f"{parameter} has batch_size=1; batch normalisation needs 2 or more.")
+    return net
+
+
+def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:
+    """Build a net's network once, check its logits, and return its number of features."""
+    try:
+        logits, features = _outputs_of_zeros(net, shapes, n_classes, "meta")
+    except Exception:  # not every network can do without values
+        logits, features = _outputs_of_zeros(net, shapes, n_classes, "cpu")
+    if logits.shape != (2, n_classes) or features.ndim != 2 or len(features) != 2:
+        raise ValueError(
+            f"{parameter}'s network returned logits of shape {tuple(logits.shape)} and features of "
+            f"shape {tuple(features.shape)} for 2 rows and {n_classes} classes. Return logits "
+            "(n, n_classes) and features (n, n_features), or logits alone."
+        )
+    return features.shape[1]
+
+
+def split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
+    """Return the names of skorch's callbacks that are not used, and those that were given."""
+    names = [name for name, _ in net.get_default_callbacks()]
+    if net.callbacks == "disable":
+        return names, []
+    # A classifier's own scoring needs targets that are class labels and nothing else. The table
+    # gives way to the bar.
+    unused = {"valid_acc", "print_log"} if net.verbose == 1 else {"valid_acc"}
+    return [name for name in names if name in unused], list(net.callbacks or [])
+
+
+def logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Call a network, and give logits alone features of width 0."""
+    output = network(*views)
+    if isinstance(output, Tensor):
+        return output, output.new_empty(len(output), 0)
+    return output
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from generators seeded here, and leave torch's global ones as they were.
+
+    The generators are global to the process, so threads take turns.
+    """
+    on_gpu = device.type == "cuda"
+    with _one_training_at_a_time, torch.random.fork_rng(devices=[device] if on_gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if not on_gpu:
+            yield
+            return
+        cudnn = torch.backends.cudnn
+        before = cudnn.deterministic, cudnn.benchmark
+        cudnn.deterministic, cudnn.benchmark = True, False
+        try:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+            yield
+        finally:
+            cudnn.deterministic, cudnn.benchmark = before
+
+
+def _outputs_of_zeros(net: NeuralNet, shapes: Sequence[Shape], n_classes: int, device: str):
+    with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
+        network = net.module(shapes, n_classes, **net.get_params_for("module")).eval()
+        return logits_and_features(network, [torch.zeros(2, *shape) for shape in shapes])
