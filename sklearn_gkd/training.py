@@ -347,11 +347,26 @@ def _snapshot(net: NeuralNet) -> NeuralNet:
 def outputs(
     net: NeuralNet, views: Sequence[np.ndarray], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield a trained net's (logits, features) on the device, batch by batch."""
+    """Yield a trained net's (logits, features) on the device, batch by batch.
+
+    Where the device's memory does not hold a batch, it is halved, with a warning.
+    """
     module = net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
-    for start in range(0, len(views[0]), PREDICTION_BATCH):
-        stop = start + PREDICTION_BATCH
-        yield module([torch.tensor(view[start:stop], device=device) for view in views])
+    start, n_rows = 0, PREDICTION_BATCH
+    while start < len(views[0]):
+        batch = [view[start : start + n_rows] for view in views]
+        try:
+            output = module([torch.tensor(values, device=device) for values in batch])
+        except torch.OutOfMemoryError:
+            if n_rows == 1:
+                raise
+            n_rows //= 2
+            warnings.warn(
+                f"{device} is out of memory: predicting {n_rows} rows at a time.", stacklevel=2
+            )
+            continue
+        start += n_rows
+        yield output
 
 
 def _softmax(logits: Tensor) -> Tensor:

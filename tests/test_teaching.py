@@ -1,8 +1,13 @@
+import os
+import signal
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from joblib import Memory
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -339,3 +344,37 @@ def test_class_weight_weighs_both_nets(series, clf, lessons):
     weights = pd.Series(lessons[-1][0].class_weight, index=clf.classes_)
     ratio = weights["forest"] / weights["maize"]
     assert ratio == pytest.approx(counts["maize"] / counts["forest"], rel=1e-5)
+
+
+class DiesOnce(GaussianNB):
+    """A teacher that takes its process with it when it is fitted first."""
+
+    def __init__(self, *, priors=None, var_smoothing=1e-9, flag=""):
+        super().__init__(priors=priors, var_smoothing=var_smoothing)
+        self.flag = flag
+
+    def fit(self, X, y):
+        """Die, or fit."""
+        try:
+            Path(self.flag).touch(exist_ok=False)
+        except FileExistsError:
+            return super().fit(X, y)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_dead_worker_is_reported_and_leaves_no_half_written_targets(series, small, tmp_path):
+    teacher = DiesOnce(flag=str(tmp_path / "died"))
+    clf = GKDClassifier(teacher, small, beta=0, memory=str(tmp_path), random_state=0)
+    search = GridSearchCV(clf, {"gamma": [1, 10]}, cv=2, n_jobs=2)
+    with pytest.raises(TerminatedWorkerError):
+        search.fit(series.X, series.y, X_priv=series.X_priv)
+    search.fit(series.X, series.y, X_priv=series.X_priv)
+    files = sorted(path.suffix for path in (tmp_path / "sklearn_gkd").iterdir())
+    assert files == [".lock"] * 3 + [".npz"] * 3
+    clf.set_params(memory=None)
+    again = GridSearchCV(clf, {"gamma": [1, 10]}, cv=2).fit(
+        series.X, series.y, X_priv=series.X_priv
+    )
+    np.testing.assert_array_equal(
+        search.cv_results_["mean_test_score"], again.cv_results_["mean_test_score"]
+    )

@@ -270,3 +270,32 @@ def test_a_teacher_whose_loss_is_no_number_teaches_by_its_best_epoch(series, sma
         clf.fit(series.X, series.y, X_priv=series.X_priv)
     assert len(clf.teacher_.history) == 3
     assert np.isfinite(clf.teacher_predict_proba(series.X, series.X_priv)).all()
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(series, small, monkeypatch):
+    clf = SITSClassifier(small, random_state=0).fit(series.X, series.y)
+    expected = clf.predict_proba(series.X)
+    forward = type(clf.network_.module_).forward
+    sizes = []
+
+    def forward_in_little_memory(module, views):
+        sizes.append(len(views[0]))
+        if len(views[0]) > 30:
+            raise torch.OutOfMemoryError
+        return forward(module, views)
+
+    monkeypatch.setattr(type(clf.network_.module_), "forward", forward_in_little_memory)
+    monkeypatch.setattr("sklearn_gkd.training.PREDICTION_BATCH", 100)
+    with pytest.warns(UserWarning, match=r"cpu is out of memory: predicting \d+ rows at a time"):
+        np.testing.assert_allclose(clf.predict_proba(series.X), expected, rtol=1e-5)
+    assert sizes == [100, 50, 25, 25, 25, 25, 20]
+    monkeypatch.setattr(type(clf.network_.module_), "forward", out_of_memory)
+    with (
+        pytest.warns(UserWarning, match=r"predicting \d+ rows"),
+        pytest.raises(torch.OutOfMemoryError),
+    ):
+        clf.predict(series.X)
+
+
+def out_of_memory(module, views):
+    raise torch.OutOfMemoryError
