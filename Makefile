@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: bench demo examples test test-long lint
+.PHONY: bench demo examples test test-long test-lowest lint
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,3 +30,8 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed
 	for benchmark in benchmarks/bench_*.py; do $(BIN)/python $$benchmark --short || exit; done
+
+test-lowest: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable ".[test]"
+	.venv-lowest/bin/python -m pytest -q -n auto -W default

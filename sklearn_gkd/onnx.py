@@ -172,8 +172,10 @@ def _reshape(step: Any) -> tuple[int, ...] | None:
     if not (isinstance(step, FunctionTransformer) and step.func is np.reshape):
         return None
     kw_args = step.kw_args or {}
-    n_rows, *shape = kw_args.get("shape", (0,))
-    return tuple(shape) if kw_args.keys() == {"shape"} and n_rows == -1 else None
+    if kw_args.keys() not in ({"shape"}, {"newshape"}):  # the name before numpy 2.1
+        return None
+    [(n_rows, *shape)] = kw_args.values()
+    return tuple(shape) if n_rows == -1 else None
 
 
 def _input_shape(before: list, classifier: NetClassifier) -> tuple[int, ...]:

@@ -128,7 +128,6 @@ CONTAINERS = {
     "numbers as text": lambda X: X.astype(str),
     "text": lambda X: np.full(X.shape, "cloud"),
     "bytes": lambda X: X.astype(bytes),
-    "StringDType": lambda X: X.astype(str).astype(np.dtypes.StringDType()),
     "dates": lambda X: np.full(X.shape, "2017-05-01", dtype="datetime64[D]"),
     "spans": lambda X: np.full(X.shape, 3, dtype="timedelta64[D]"),
     "records": lambda X: np.zeros(len(X), dtype=[("VV", float), ("VH", float)]),
@@ -168,10 +167,12 @@ CONTAINERS = {
     "iterator": lambda X: iter(X.tolist()),
 }
 
+if hasattr(np.dtypes, "StringDType"):  # since numpy 2
+    CONTAINERS["StringDType"] = lambda X: X.astype(str).astype(np.dtypes.StringDType())
+
 LABELS = {
     "text": lambda code: np.array(["maize", "meadow", "forest"])[code],
     "text objects": lambda code: np.array(["maize", "meadow", "forest"], dtype=object)[code],
-    "StringDType": lambda code: np.array(["a", "b", "c"], dtype=np.dtypes.StringDType())[code],
     "bytes": lambda code: np.array([b"a", b"b", b"c"])[code],
     "list": lambda code: [["maize", "meadow", "forest"][i] for i in code],
     "bool": lambda code: code > 0,

@@ -1,4 +1,5 @@
 import sys
+from inspect import signature
 
 import numpy as np
 import onnx
@@ -21,6 +22,8 @@ from sklearn_gkd import GKDClassifier, SITSClassifier
 from sklearn_gkd.networks import SITSNet
 from sklearn_gkd.persistence import to_onnx
 from sklearn_gkd.sits import GapFiller
+
+SHAPE = "shape" if "shape" in signature(np.reshape).parameters else "newshape"  # before numpy 2.1
 
 CNN = SITSNet(
     "cnn",
@@ -115,11 +118,11 @@ def with_gaps(X):
 
 
 def as_series():
-    return FunctionTransformer(np.reshape, kw_args={"shape": (-1, 6, 2)})
+    return FunctionTransformer(np.reshape, kw_args={SHAPE: (-1, 6, 2)})
 
 
 def as_table():
-    return FunctionTransformer(np.reshape, kw_args={"shape": (-1, 12)})
+    return FunctionTransformer(np.reshape, kw_args={SHAPE: (-1, 12)})
 
 
 SCALED = {
@@ -168,8 +171,8 @@ def test_column_names_do_not_matter(series, small, path):
     "step",
     [
         FunctionTransformer(np.log1p),
-        FunctionTransformer(np.reshape, kw_args={"shape": (-1, 6, 2), "order": "F"}),
-        FunctionTransformer(np.reshape, kw_args={"shape": (120, 6, 2)}),
+        FunctionTransformer(np.reshape, kw_args={SHAPE: (-1, 6, 2), "order": "F"}),
+        FunctionTransformer(np.reshape, kw_args={SHAPE: (120, 6, 2)}),
         MinMaxScaler(clip=True),
     ],
     ids=["log", "order", "rows", "clip"],

@@ -226,7 +226,8 @@ def test_callbacks_are_torn_down_where_fit_fails(series, clf):
     assert recorder.n_torn_down == 1
 
 
-def test_verbose_1_is_a_bar_for_each_net_and_2_a_table(series, clf, capsys):
+def test_verbose_1_is_a_bar_for_each_net_and_2_a_table(series, clf, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     for net in (clf.teacher, clf.student):
         net.set_params(verbose=1)
     clf.fit(series.X, series.y, X_priv=series.X_priv)
