@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -336,3 +337,29 @@ def test_parameters_of_given_callbacks_are_searched(series, clf):
     search.fit(series.X, series.y, X_priv=series.X_priv)
     rates = search.best_estimator_.teacher_.history[:, "lr"]
     np.testing.assert_allclose(rates, [0.01, 0.001, 0.0001])
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_search_is_the_same_by_one_worker_or_four(series, small, backend):
+    clf = GKDClassifier(small, clone(small), random_state=0)
+    grid = {"gamma": [1, 10], "student__module__dropout": [0, 0.3]}
+    found = []
+    for n_jobs in (1, 4):
+        with parallel_config(backend=backend, n_jobs=n_jobs):
+            search = GridSearchCV(clf, grid, cv=2).fit(series.X, series.y, X_priv=series.X_priv)
+        scores = [search.cv_results_[f"split{i}_test_score"] for i in (0, 1)]
+        found.append((*scores, search.predict_proba(series.X)))
+    for one, four in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, four)
+
+
+def test_predictions_do_not_depend_on_the_number_of_threads(series):
+    wide = SITSNet("mlp", module__width=600, max_epochs=1)
+    clf = GKDClassifier(wide, wide, random_state=0).fit(series.X, series.y, X_priv=series.X_priv)
+    by_one = clf.predict_proba(series.X)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        np.testing.assert_allclose(clf.predict_proba(series.X), by_one, atol=1e-5)
+    finally:
+        torch.set_num_threads(before)
