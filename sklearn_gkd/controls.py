@@ -14,11 +14,12 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import _num_samples
 from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_gkd.baselines import IgnorePrivileged, SITSClassifier
-from sklearn_gkd.views import PrivilegedReader, as_table, series_shape
+from sklearn_gkd.views import PrivilegedReader, as_table, has_information, series_shape
 
 
 class Split(NamedTuple):
@@ -28,6 +29,8 @@ class Split(NamedTuple):
     y: np.ndarray
     X_priv: Any
     groups: np.ndarray | None
+    X_unlabeled: Any
+    X_priv_unlabeled: Any
     X_test: Any
     X_priv_test: Any
 
@@ -59,50 +62,65 @@ def student_alone_longer(estimator, split: Split) -> np.ndarray:
 
 def estimator_and_teacher(estimator, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Predict by the estimator, and by its teacher, which sees X_priv of the test rows."""
-    estimator.fit(split.X, split.y, X_priv=split.X_priv, groups=split.groups)
+    _fit(estimator, split)
     by_teacher = estimator.teacher_predict_proba(split.X_test, split.X_priv_test)
     return estimator.predict(split.X_test), estimator.classes_[by_teacher.argmax(axis=1)]
 
 
 def permuted(estimator, split: Split) -> np.ndarray:
-    """Predict by the estimator, fitted with the training rows of X_priv in another order."""
-    order = check_random_state(estimator.random_state).permutation(len(split.y))
-    X_priv = _safe_indexing(split.X_priv, order)
-    estimator.fit(split.X, split.y, X_priv=X_priv, groups=split.groups)
-    return estimator.predict(split.X_test)
+    """Predict by the estimator, fitted with X_priv of other rows where a row has any."""
+    rng = check_random_state(estimator.random_state)
+    X_priv, unlabeled = _shuffled(split.X_priv, rng), split.X_priv_unlabeled
+    if unlabeled is not None:
+        unlabeled = _shuffled(unlabeled, rng)
+    others = split._replace(X_priv=X_priv, X_priv_unlabeled=unlabeled)
+    return _fit(estimator, others).predict(split.X_test)
 
 
 def self_distillation(estimator, split: Split) -> np.ndarray:
-    """Predict by the estimator, with X in the place of X_priv.
+    """Predict by the estimator, with X in the place of X_priv, in all rows.
 
     The teacher still has as many views, and so as many features, as the estimator's.
     """
     estimator.set_params(priv_transformer=None, n_channels_priv=estimator.n_channels)
-    estimator.fit(split.X, split.y, X_priv=split.X, groups=split.groups)
-    return estimator.predict(split.X_test)
+    seen_twice = split._replace(X_priv=split.X, X_priv_unlabeled=split.X_unlabeled)
+    return _fit(estimator, seen_twice).predict(split.X_test)
 
 
 def imputation(estimator, split: Split) -> np.ndarray:
     """Predict by a net on X and on X_priv as regressed from X, in training rows out of fold.
 
-    A net trained on X_priv itself would rely on it, and predict far worse from what is regressed.
+    Pairs without a label are regressed from too. A net trained on X_priv itself would rely on it,
+    and predict far worse from what is regressed.
     """
-    X, X_test, priv, shapes = _tables(estimator, split)
-    groups = np.arange(len(X)) if split.groups is None else split.groups
+    X, X_test, priv, known, shapes = _tables(estimator, split)
+    n_labelled = len(split.y)
+    groups = np.arange(len(X))
+    if split.groups is not None:
+        groups[:n_labelled] = len(X) + np.unique(split.groups, return_inverse=True)[1]
     regressor = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
-    folds = GroupKFold(min(5, len(np.unique(groups))))
-    imputed = cross_val_predict(regressor, X, priv, groups=groups, cv=folds)
-    imputed_test = regressor.fit(X, priv).predict(X_test)
+    folds = GroupKFold(min(5, len(np.unique(groups[known]))))
+    imputed = np.empty((len(X), priv[0].size))
+    imputed[known] = cross_val_predict(
+        regressor, X[known], priv[known], groups=groups[known], cv=folds
+    ).reshape(known.sum(), -1)
+    regressor.fit(X[known], priv[known])
+    if not known.all():
+        imputed[~known] = regressor.predict(X[~known]).reshape(np.sum(~known), -1)
     net = _net_on_both(estimator, shapes, dropped=0.0)
-    net.fit(_table(X, imputed), split.y, groups=split.groups)
-    return net.predict(_table(X_test, imputed_test))
+    net.fit(_table(X, imputed)[:n_labelled], split.y, groups=split.groups)
+    return net.predict(_table(X_test, regressor.predict(X_test)))
 
 
 def modality_dropout(estimator, split: Split) -> np.ndarray:
-    """Predict by a net on both views, trained without X_priv in half of the rows of a batch."""
-    X, X_test, priv, shapes = _tables(estimator, split)
+    """Predict by a net on both views, trained without X_priv in half of the rows of a batch.
+
+    A row without X_priv has its mean. Pairs without a label cannot be trained on.
+    """
+    X, X_test, priv, known, shapes = _tables(estimator, split)
+    priv[~known] = priv[known].mean(axis=0)
     net = _net_on_both(estimator, shapes, dropped=0.5)
-    net.fit(_table(X, priv), split.y, groups=split.groups)
+    net.fit(_table(X, priv)[: len(split.y)], split.y, groups=split.groups)
     return net.predict(_table(X_test, np.zeros((len(X_test), priv.shape[1]))))
 
 
@@ -153,15 +171,52 @@ class SideBySide(nn.Module):
         return self.network(x.unflatten(1, x_shape), priv.unflatten(1, priv_shape))
 
 
+def _fit(estimator, split: Split):
+    return estimator.fit(
+        split.X,
+        split.y,
+        X_priv=split.X_priv,
+        groups=split.groups,
+        X_unlabeled=split.X_unlabeled,
+        X_priv_unlabeled=split.X_priv_unlabeled,
+    )
+
+
+def _shuffled(X_priv, rng: np.random.RandomState):
+    """Return the rows that have information in another order, and the others where they are."""
+    order = np.arange(_num_samples(X_priv))
+    known = np.flatnonzero(has_information(X_priv, "X_priv"))
+    order[known] = rng.permutation(known)
+    return _safe_indexing(X_priv, order)
+
+
 def _tables(estimator, split: Split):
-    """Return X, X_test and X_priv, transformed, as tables, and the (T, C) of X and of X_priv."""
+    """Return the views as tables, labelled rows first, and what is known of them.
+
+    Returns
+    -------
+    X, X_test : ndarray of shape (n, T * C)
+        Of the training rows and the pairs without a label; of the test rows.
+    priv : ndarray of shape (n, T' * C')
+        X_priv, transformed; 0 in a row that has none.
+    known : ndarray of bool of shape (n,)
+        The rows that have X_priv.
+    shapes : list of (T, C)
+        Of X and of X_priv.
+    """
     X, shape = as_table(split.X, "X")
     X_test, _ = as_table(split.X_test, "X")
     X, X_test = np.asarray(X), np.asarray(X_test)
     shape = series_shape(X.shape[1], shape, estimator.n_channels, "X", "n_channels")
     reader = PrivilegedReader(estimator.priv_transformer, estimator.n_channels_priv)
-    view, _ = reader.fit(split.X_priv, split.y, np.arange(len(X))).read(split.X_priv, "X_priv")
-    return X, X_test, view.series.reshape(len(X), -1), [shape, view.shape]
+    reader.fit(split.X_priv, split.y, np.arange(len(X)))
+    view, known = reader.read(split.X_priv, "X_priv")
+    priv = view.series
+    if split.X_unlabeled is not None:
+        X = np.vstack([X, np.asarray(as_table(split.X_unlabeled, "X_unlabeled")[0])])
+        more, more_known = reader.read(split.X_priv_unlabeled, "X_priv_unlabeled")
+        priv, known = np.concatenate([priv, more.series]), np.append(known, more_known)
+    return X, X_test, priv.reshape(len(X), -1), known, [shape, view.shape]
 
 
 def _table(X: np.ndarray, priv: np.ndarray) -> np.ndarray:

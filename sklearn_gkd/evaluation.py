@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import _num_samples, column_or_1d
 
 from sklearn_gkd.classifier import GKDClassifier
 from sklearn_gkd.controls import FITS, Split
@@ -125,7 +125,17 @@ def class_f_measures(y_true, y_pred, classes) -> pd.Series:
 
 
 def privileged_gain(
-    estimator, X, y, X_priv, *, cv=None, groups=None, n_jobs=None, random_state=None
+    estimator,
+    X,
+    y,
+    X_priv,
+    *,
+    cv=None,
+    groups=None,
+    X_unlabeled=None,
+    X_priv_unlabeled=None,
+    n_jobs=None,
+    random_state=None,
 ) -> pd.DataFrame:
     """Measure what privileged information gains, and whether that is what gains it.
 
@@ -145,7 +155,8 @@ def privileged_gain(
     - ``modality dropout``: a net of both, with X_priv set to its mean in half of the rows of each
       training batch, and in all rows to predict.
 
-    The last two are the teacher's net or, where it does not see both views, the student's.
+    The last two are the teacher's net or, where it does not see both views, the student's. Pairs
+    without a label go to the teachers, and to the regression.
 
     Parameters
     ----------
@@ -156,14 +167,17 @@ def privileged_gain(
     y : array-like of shape (n,)
         Class of each row.
     X_priv : array-like of shape (n, T', C') or (n, T' * C')
-        Privileged information of every row. Gaps within a row are the estimator's
-        priv_transformer's to fill.
+        Privileged information. A training row that is NaN throughout has none; a test row must
+        have some, for the teacher. Gaps within a row are the estimator's priv_transformer's to
+        fill.
     cv : int, splitter or iterable, default=None
         The splits that all methods share. None stands for ten random ones with 30 % of the rows
         to test, of every class alike or, with groups, of whole groups; an int for so many
         stratified folds.
     groups : array-like of shape (n,), default=None
         For the splits, and for those into training and validation rows.
+    X_unlabeled, X_priv_unlabeled : array-like, default=None
+        Pairs without a label, for every split as they are: see `GKDClassifier.fit`.
     n_jobs : int, default=None
         Number of fits at a time, as in joblib.
     random_state : int, RandomState instance or None, default=None
@@ -180,7 +194,7 @@ def privileged_gain(
     TypeError
         Where the estimator is no GKDClassifier.
     ValueError
-        Where it has nothing to distil, or X_priv lacks rows.
+        Where it has nothing to distil, or X_priv lacks test rows.
 
     See Also
     --------
@@ -209,15 +223,18 @@ def privileged_gain(
     """
     X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), column_or_1d(y)
     groups = None if groups is None else column_or_1d(groups)
-    _check_gain(estimator, X, y, X_priv, groups)
+    unlabeled = ("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled)
+    _check_gain(estimator, X, y, X_priv, groups, unlabeled)
     rng = check_random_state(random_state)
     if cv is None:
         splits = [hold_out(y, 0.3, groups=groups, random_state=rng) for _ in range(10)]
     else:
         splits = teacher_folds(cv, y, np.arange(len(y)), groups, *draw_seeds(rng, 1))
+    _check_teacher_can_be_tested(X_priv, [test for _, test in splits])
     seeds = draw_seeds(rng, len(splits))
+    data = (X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
     measured = Parallel(n_jobs=n_jobs)(
-        delayed(_measure)(fit, estimator, seed, X, y, X_priv, groups, train, test)
+        delayed(_measure)(fit, estimator, seed, *data, train, test)
         for seed, (train, test) in zip(seeds, splits, strict=True)
         for fit in FITS
     )
@@ -230,7 +247,7 @@ def privileged_gain(
     return pd.DataFrame(rows, columns=RESULT_COLUMNS)
 
 
-def _check_gain(estimator, X, y, X_priv, groups) -> None:
+def _check_gain(estimator, X, y, X_priv, groups, unlabeled) -> None:
     if not isinstance(estimator, GKDClassifier):
         raise TypeError(
             f"estimator is a {type(estimator).__name__}, whose student and teacher cannot be told "
@@ -242,27 +259,37 @@ def _check_gain(estimator, X, y, X_priv, groups) -> None:
             "estimator has beta=0 and gamma=0: it has no teacher, and X_priv gains nothing. Set "
             "one of them above 0."
         )
-    known = has_information(X_priv)
-    check_pairs([("X", X, "X_priv", X_priv)])
+    has_information(X_priv)
+    check_pairs([("X", X, "X_priv", X_priv), unlabeled])
+    n_rows = _num_samples(X)
     for name, values in [("y", y), ("groups", groups)]:
-        if values is not None and len(values) != len(known):
+        if values is not None and len(values) != n_rows:
             raise ValueError(
-                f"{name} has {len(values)} rows and X has {len(known)}. Give one for each row."
+                f"{name} has {len(values)} rows and X has {n_rows}. Give one for each row."
             )
-    if not known.all():
+
+
+def _check_teacher_can_be_tested(X_priv, tests) -> None:
+    tested = np.unique(np.concatenate(tests))
+    n_unknown = np.sum(~has_information(X_priv)[tested])
+    if n_unknown:
         raise ValueError(
-            f"X_priv is NaN throughout in {np.sum(~known)} of its {len(known)} rows, which the "
-            "teacher could not be tested on. Leave these rows out."
+            f"X_priv is NaN throughout in {n_unknown} of the {len(tested)} rows that are tested "
+            "on, and the teacher cannot be. Leave these rows out, or give a cv that trains on them."
         )
 
 
-def _measure(fit, estimator, seed, X, y, X_priv, groups, train, test):
+def _measure(
+    fit, estimator, seed, X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled, train, test
+):
     """Return the scores of each method of one fit, and the sizes of training and test."""
     split = Split(
         X=_safe_indexing(X, train),
         y=y[train],
         X_priv=_safe_indexing(X_priv, train),
         groups=None if groups is None else groups[train],
+        X_unlabeled=X_unlabeled,
+        X_priv_unlabeled=X_priv_unlabeled,
         X_test=_safe_indexing(X, test),
         X_priv_test=_safe_indexing(X_priv, test),
     )

@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import Ridge
 from torch import nn
 
 from sklearn_gkd import GKDClassifier, SITSClassifier
@@ -32,6 +33,8 @@ def split(series):
         y=series.y[train],
         X_priv=series.X_priv[train],
         groups=None,
+        X_unlabeled=None,
+        X_priv_unlabeled=None,
         X_test=series.X[test],
         X_priv_test=series.X_priv[test],
     )
@@ -259,3 +262,68 @@ def test_side_by_side_drops_the_second_view_of_whole_rows(dropped):
         assert torch.equal(priv[~absent], table[~absent, 2:, 0])
         expected = (0.5 if training else 1.0) if dropped else 0.0
         assert absent.float().mean().item() == pytest.approx(expected, abs=0.1 * dropped)
+
+
+@pytest.fixture
+def partial(split):
+    """Half of the labelled rows lack X_priv; 40 pairs have no label, and 10 of them no X_priv."""
+    X_priv = split.X_priv.copy()
+    X_priv[::2] = np.nan
+    unlabeled = split.X_priv[:40].copy()
+    unlabeled[:10] = np.nan
+    return split._replace(
+        X_priv=X_priv, X_unlabeled=split.X[:40] + 1, X_priv_unlabeled=unlabeled, X_priv_test=None
+    )
+
+
+def test_permuted_rows_without_x_priv_stay_where_they_are(estimator, partial, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        GKDClassifier, "fit", lambda self, X, y, **kwargs: given.update(kwargs) or self
+    )
+    monkeypatch.setattr(GKDClassifier, "predict", lambda self, X: None)
+    permuted(estimator, partial)
+    assert equal(given["X_unlabeled"], partial.X_unlabeled)
+    for name in ("X_priv", "X_priv_unlabeled"):
+        before, after = getattr(partial, name), given[name]
+        known = np.isfinite(before).all(axis=(1, 2))
+        assert equal(np.isfinite(after).all(axis=(1, 2)), known)
+        assert (after[known] == before[known]).all(axis=(1, 2)).mean() < 0.2
+        assert equal(np.sort(after[known], axis=0), np.sort(before[known], axis=0))
+    self_distillation(estimator, partial)
+    assert equal(given["X_priv"], partial.X)
+    assert equal(given["X_priv_unlabeled"], partial.X_unlabeled)
+
+
+def test_imputation_regresses_from_pairs_without_a_label_too(estimator, partial, calls):
+    other = partial.X_priv_unlabeled.copy()
+    other[20] += 1e4
+    for unlabeled in (partial.X_priv_unlabeled, other):
+        imputation(clone(estimator), partial._replace(X_priv_unlabeled=unlabeled))
+    (_, table, _), (_, table_other, _) = calls["fit"]
+    assert len(table) == len(partial.y)
+    assert np.isfinite(table).all()
+    (_, imputed), (_, imputed_other) = (columns(partial, t) for t in (table, table_other))
+    assert (imputed != imputed_other).any(axis=1).mean() > 0.5
+    plain = Ridge(alpha=1.0)
+    known = np.isfinite(partial.X_priv).all(axis=(1, 2))
+    X, X_priv = (
+        np.concatenate([a[known], b[10:]]).reshape(known.sum() + 30, -1)
+        for a, b in [
+            (partial.X, partial.X_unlabeled),
+            (partial.X_priv, partial.X_priv_unlabeled),
+        ]
+    )
+    by_hand = plain.fit(X, X_priv).predict(partial.X[~known].reshape(np.sum(~known), -1))
+    assert np.corrcoef(by_hand.ravel(), imputed[~known].ravel())[0, 1] > 0.9
+
+
+def test_modality_dropout_gives_rows_without_x_priv_its_mean(estimator, partial, calls):
+    modality_dropout(estimator, partial)
+    [(_, table, _)] = calls["fit"]
+    assert len(table) == len(partial.y)
+    _, priv = columns(partial, table)
+    known = np.concatenate([partial.X_priv, partial.X_priv_unlabeled]).reshape(len(table) + 40, -1)
+    mean = np.nanmean(known, axis=0)
+    np.testing.assert_allclose(priv[::2], np.broadcast_to(mean, priv[::2].shape), rtol=1e-5)
+    assert equal(priv[1::2], partial.X_priv[1::2].reshape(len(priv[1::2]), -1))

@@ -227,7 +227,11 @@ def test_gain_fits_without_memory(estimator, series, runs, tmp_path):
         ({"estimator": GKDClassifier(alpha=-1)}, ValueError, "'alpha'"),
         ({"X_priv": np.zeros((119, 6, 4))}, ValueError, "X_priv has 119 rows and X has 120"),
         ({"X_priv": None}, ValueError, "X_priv has 0 dimension"),
-        ({"X_priv": np.full((120, 6, 4), np.nan)}, ValueError, "NaN throughout in 120 of its 120"),
+        (
+            {"X_priv": np.full((120, 6, 4), np.nan)},
+            ValueError,
+            "NaN throughout in 11",
+        ),
         ({"y": np.zeros(119)}, ValueError, "y has 119 rows and X has 120"),
         ({"groups": np.zeros(119)}, ValueError, "groups has 119 rows and X has 120"),
     ],
@@ -327,3 +331,19 @@ def test_table_without_a_teacher_has_no_headroom(results):
 def test_table_refuses(results, change, message):
     with pytest.raises(ValueError, match=message):
         gain_table(change(results))
+
+
+def test_gain_with_pairs_without_a_label_and_rows_without_x_priv(estimator, series, runs):
+    X_priv = series.X_priv.copy()
+    X_priv[:60] = np.nan
+    cv = [(np.arange(90), np.arange(90, 120))]
+    pairs = {"X_unlabeled": series.X[:7], "X_priv_unlabeled": series.X_priv[:7]}
+    privileged_gain(estimator, series.X, series.y, X_priv, cv=cv, **pairs)
+    [(_, split)] = runs
+    np.testing.assert_array_equal(split.X_unlabeled, series.X[:7])
+    np.testing.assert_array_equal(split.X_priv_unlabeled, series.X_priv[:7])
+    np.testing.assert_array_equal(np.isnan(split.X_priv).all(axis=(1, 2)), np.arange(90) < 60)
+    with pytest.raises(ValueError, match=r"in 60 of the 120 rows that are tested on.*cv"):
+        privileged_gain(estimator, series.X, series.y, X_priv, cv=2)
+    with pytest.raises(ValueError, match="X_unlabeled was given without X_priv_unlabeled"):
+        privileged_gain(estimator, series.X, series.y, X_priv, cv=cv, X_unlabeled=series.X[:7])
