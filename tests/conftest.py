@@ -41,3 +41,26 @@ def small():
         max_epochs=8,
         batch_size=16,
     )
+
+
+@pytest.fixture
+def npz(tmp_path):
+    """A file for load_sits: three classes, gaps in the radar."""
+    rng = np.random.RandomState(0)
+    y = np.repeat(["crops", "forest", "water"], 40)
+    level = np.repeat([0.0, 1.0, 2.0], 40)[:, None, None]
+    X_s1 = (level + rng.normal(size=(120, 6, 2))).astype("f4")
+    X_s1[rng.uniform(size=(120, 6)) < 0.1] = np.nan
+    np.savez(
+        tmp_path / "tiny.npz",
+        X_s1=X_s1,
+        X_s2=(level + rng.normal(size=(120, 4, 3))).astype("f4"),
+        y=y,
+        groups=(np.arange(120) % 30).astype(str),
+        class_names=np.unique(y),
+        bands_s1=["VV", "VH"],
+        bands_s2=["B2", "B3", "B4"],
+        dates_s1=np.arange(6).astype(str),
+        dates_s2=np.arange(4).astype(str),
+    )
+    return tmp_path / "tiny.npz"

@@ -71,23 +71,11 @@ def test_both_processes_fit_and_rows_stay_together(cluster, series, small):
     assert os.getpid() not in processes
 
 
-def test_the_papers_protocol_on_a_cluster(cluster, series, tmp_path):
-    data, script = tmp_path / "tiny.npz", Path(__file__).parents[1] / "benchmarks" / "land_cover.py"
-    np.savez(
-        data,
-        X_s1=series.X,
-        X_s2=series.X_priv,
-        y=series.y.astype(str),
-        groups=series.groups.astype(str),
-        class_names=np.unique(series.y).astype(str),
-        bands_s1=["VV", "VH"],
-        bands_s2=["B2", "B3", "B4", "B8"],
-        dates_s1=np.arange(series.X.shape[1]).astype(str),
-        dates_s2=np.arange(series.X_priv.shape[1]).astype(str),
-    )
+def test_the_papers_protocol_on_a_cluster(cluster, npz, tmp_path):
+    script = Path(__file__).parents[1] / "benchmarks" / "land_cover.py"
     tables = []
     for name, options in [("home", []), ("cluster", ["--scheduler", cluster.scheduler.address])]:
-        command = [sys.executable, script, "--data", data, "--output", tmp_path / name]
+        command = [sys.executable, script, "--data", npz, "--output", tmp_path / name]
         command += ["--methods", "mlp", "--splits", "2", "--epochs", "1", *options]
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         subprocess.run(command, check=True, capture_output=True, env=env)
