@@ -217,9 +217,9 @@ def by_hand(rows: Rows, networks: dict[str, nn.Module]) -> dict[str, ByHand]:
 
 
 def flops(network: nn.Module, views: list[torch.Tensor]) -> int:
-    """Count those of one training step."""
+    """Count those of one training step; in double precision, as the counter misses oneDNN's."""
     with FlopCounterMode(display=False) as counter:
-        logits, features = network.train()(*(view[:BATCH] for view in views))
+        logits, features = network.double().train()(*(view[:BATCH].double() for view in views))
         (logits.sum() + features.sum()).backward()
     return counter.get_total_flops()
 

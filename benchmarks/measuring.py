@@ -1,7 +1,8 @@
 """What the speed benchmarks share: turns, the machine's rate, ratios and what is committed of them.
 
 Each benchmark compares in one run, and reports ratios that are better the larger they are. Without
-``--save`` it fails where a ratio is under 80 % of its goal or of its committed figure.
+``--save`` it fails where a ratio is under 80 % of its goal or of its committed figure; a goal that
+the committed figure misses by so much itself is a known miss, and does not fail.
 """
 
 import argparse
@@ -78,10 +79,13 @@ def report(benchmark: str, ratios: list[Ratio], args: argparse.Namespace) -> Non
     of_form = committed.setdefault(form, {}).get(benchmark, {}).get("ratios", {})
     failed = []
     for name, value, goal in ratios:
-        wanted = [("goal", goal), ("committed", None if args.save else of_form.get(name))]
+        figure = None if args.save else of_form.get(name)
+        wanted = [("goal", goal), ("committed", figure)]
         told = [(word, least) for word, least in wanted if least is not None]
         print(f"{name:58s} {value:7.2f}", *(f"  {word} {least:.2f}" for word, least in told))
-        failed += [name for _, least in told if value < TOLERANCE * least]
+        known_miss = None not in (figure, goal) and figure < TOLERANCE * goal
+        least = figure if known_miss else max((least for _, least in told), default=0)
+        failed += [name] * (value < TOLERANCE * least)
     if args.save:
         committed[form][benchmark] = {
             "date": datetime.date.today().isoformat(),
@@ -103,7 +107,9 @@ def _markdown(committed: dict) -> str:
         "",
         "Ratios measured in one run, medians of alternating repeats; larger is better. Written by",
         "the benchmarks' `--save`; `make bench` runs the short forms and fails where a ratio falls",
-        f"under {TOLERANCE:.0%} of its goal or of its figure here.",
+        f"under {TOLERANCE:.0%} of its goal or of its figure here. A goal that its figure here",
+        "misses by more is a known miss. The matrix-product rate is that of PyTorch's `a @ b`, which",
+        "oneDNN, for wide linear layers, exceeds on AMD's CPUs. Nothing here ran on a GPU.",
     ]
     for form, benchmarks in committed.items():
         for name, run in benchmarks.items():
