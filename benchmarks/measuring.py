@@ -108,8 +108,8 @@ def _markdown(committed: dict) -> str:
         "Ratios measured in one run, medians of alternating repeats; larger is better. Written by",
         "the benchmarks' `--save`; `make bench` runs the short forms and fails where a ratio falls",
         f"under {TOLERANCE:.0%} of its goal or of its figure here. A goal that its figure here",
-        "misses by more is a known miss. The matrix-product rate is that of PyTorch's `a @ b`, which",
-        "oneDNN, for wide linear layers, exceeds on AMD's CPUs. Nothing here ran on a GPU.",
+        "misses by more is a known miss. The matrix-product rate is that of PyTorch's `a @ b`,",
+        "which oneDNN exceeds on AMD's CPUs for wide linear layers. Nothing here ran on a GPU.",
     ]
     for form, benchmarks in committed.items():
         for name, run in benchmarks.items():
