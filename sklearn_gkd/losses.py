@@ -1,6 +1,7 @@
 """The paper's losses, Equations 1 to 4.
 
 A net's output is ``(logits, features)``. Its target is a sequence of tensors, the labels first.
+Where the logits are those of k members, (n, k, n_classes), a row's loss is the mean of theirs.
 """
 
 import torch
@@ -29,24 +30,24 @@ def imitation(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Ten
 
     Parameters
     ----------
-    student, teacher : Tensor of shape (n, n_classes)
-        Logits of the same rows.
+    student, teacher : Tensor of shape (n, n_classes) or (n, k, n_classes)
+        Logits of the same rows; the teacher's may be (n, 1, n_classes).
     temperature : float
         Divides both logits before the softmax; the divergence is multiplied by its square, so
         that its gradient does not fade as the targets soften.
 
     Returns
     -------
-    Tensor of shape (n,)
+    Tensor of shape (n,) or (n, k)
         Summed over the classes.
     """
     divergence = F.kl_div(
-        F.log_softmax(student / temperature, dim=1),
-        F.log_softmax(teacher / temperature, dim=1),
+        F.log_softmax(student / temperature, dim=-1),
+        F.log_softmax(teacher / temperature, dim=-1),
         reduction="none",
         log_target=True,
     )
-    return divergence.sum(dim=1) * temperature**2
+    return divergence.sum(dim=-1) * temperature**2
 
 
 class LabelLoss(nn.Module):
@@ -66,7 +67,9 @@ class LabelLoss(nn.Module):
         """Return the weighted mean over the labelled rows; 0 where there is none."""
         logits, labels = output[0], target[0]
         weights = row_weights(labels, self.class_weight)
-        rows = F.cross_entropy(logits, labels, reduction="none", ignore_index=-1)
+        if logits.ndim == 3:
+            labels = labels[:, None].expand(logits.shape[:2])
+        rows = F.cross_entropy(logits.movedim(-1, 1), labels, reduction="none", ignore_index=-1)
         return _mean_over(rows, weights)
 
 
@@ -102,8 +105,12 @@ class DistillationLoss(nn.Module):
         loss = logits.new_zeros(())
         if self.alpha:
             loss = loss + self.alpha * self.label_loss(output, (labels,))
+        n_members = 1
+        if logits.ndim == 3:
+            n_members = logits.shape[1]
+            teacher_logits = teacher_logits[:, None]
         if self.beta:
-            rows = feature_reconstruction(features, teacher_features)
+            rows = feature_reconstruction(features, teacher_features) / n_members
             loss = loss + self.beta * _mean_over(rows, taught)
         if self.gamma:
             rows = imitation(logits, teacher_logits, self.temperature)
@@ -121,4 +128,6 @@ def row_weights(labels: Tensor, class_weight) -> Tensor:
 
 
 def _mean_over(values: Tensor, weights: Tensor) -> Tensor:
+    if values.ndim == 2:
+        values = values.mean(dim=1)
     return torch.dot(values, weights.to(values.dtype)) / weights.sum().clamp(min=1e-12)

@@ -87,3 +87,17 @@ def test_distillation_loss_is_equation_4_over_the_taught_rows(batch, alpha, beta
 def test_a_batch_without_taught_rows_learns_from_its_labels(batch):
     batch["taught"][:] = 0
     assert evaluate(DistillationLoss(), batch) == pytest.approx(cross_entropy(batch))
+
+
+def test_members_losses_are_averaged(batch):
+    rng = np.random.RandomState(1)
+    logits = rng.normal(size=(3, 5, 3))
+    features = rng.normal(size=(3, 5, 4))
+    target = [torch.tensor(batch[name]) for name in list(batch)[2:]]
+    loss = DistillationLoss(0.7, 0.5, 3.0, 2.0, [0.5, 1.0, 4.0])
+    of_members = [
+        loss((torch.tensor(logits[i]), torch.tensor(features[i])), target).item() for i in range(3)
+    ]
+    target[2] = target[2].repeat(1, 3)
+    output = torch.tensor(logits).transpose(0, 1), torch.tensor(np.concatenate(features, axis=1))
+    assert loss(output, target).item() == pytest.approx(np.mean(of_members))

@@ -4,7 +4,17 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from torch import nn
 
-from sklearn_gkd.networks import CNN, MLP, NETWORKS, Dropout, Linear, SITSNet
+from sklearn_gkd.networks import (
+    CNN,
+    MLP,
+    NETWORKS,
+    Dropout,
+    Linear,
+    MemberBatchNorm,
+    MemberLinear,
+    MLPEnsemble,
+    SITSNet,
+)
 
 CONVOLUTIONS = [(128, 5), (128, 5), (256, 3), (256, 3), (256, 3), (256, 3), (512, 3), (512, 1)]
 CONVOLUTIONS += [(512, 1)]
@@ -51,6 +61,46 @@ def test_mlp_is_tables_4_and_3():
     assert student.body[0].in_features == 62
     assert kinds(student.head) == HEAD
     assert linear_widths(student.head) == [512, 512, 7]
+
+
+def test_members_of_an_ensemble_are_mlps():
+    sizes = {"width": 7, "features": 5, "head": 6}
+    shapes = [(4, 2), (3, 1)]
+    ensemble = MLPEnsemble(shapes, 3, n_members=3, **sizes, dropout=0.0)
+    members = [MLP(shapes, 3, **sizes, dropout=0.0) for _ in range(3)]
+    of_ensemble = [
+        layer
+        for layer in [*ensemble.body, *ensemble.head]
+        if isinstance(layer, MemberLinear | MemberBatchNorm)
+    ]
+    for i, member in enumerate(members):
+        own = [
+            layer
+            for layer in [*member.body, *member.head]
+            if isinstance(layer, nn.Linear | nn.BatchNorm1d)
+        ]
+        assert len(own) == len(of_ensemble)
+        for layer, stacked in zip(own, of_ensemble, strict=True):
+            if isinstance(layer, nn.Linear):
+                layer.weight.data = stacked.weight[i].T
+                layer.bias.data = stacked.bias[i, 0]
+    views = [torch.randn(8, *shape) for shape in shapes]
+
+    logits, features = ensemble(*views)
+    outputs = [member(*views) for member in members]
+    torch.testing.assert_close(logits, torch.stack([z for z, _ in outputs], dim=1))
+    torch.testing.assert_close(features, torch.cat([f for _, f in outputs], dim=1))
+
+    logits, _ = ensemble.eval()(*views)
+    means = sum(member.eval()(*views)[0].softmax(dim=1) for member in members) / 3
+    torch.testing.assert_close(logits.exp(), means)
+
+
+def test_members_start_as_linear_layers_do():
+    weight = MemberLinear(50, 100, 20).weight
+    bound = nn.Linear(100, 20).weight.abs().max()
+    assert weight.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.02)
+    assert weight.abs().max().item() == pytest.approx(bound.item(), rel=0.01)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
