@@ -105,35 +105,37 @@ class _FillGaps(nn.Module):
         super().__init__()
         self.shape = filler.series_shape_
         self.register_buffer("medians", torch.tensor(filler.medians_, dtype=torch.float64))
+        self.days = filler.days_.tolist()
 
     def forward(self, X: Tensor) -> Tensor:
         series = X.double().reshape(-1, *self.shape)
         gap = series.isnan()
         series = torch.where(gap.all(dim=1, keepdim=True), self.medians, series)
-        before, step_before = self._nearest(series, range(len(self.medians)))
-        after, step_after = self._nearest(series, range(len(self.medians) - 1, -1, -1))
-        step = torch.arange(len(self.medians), dtype=torch.float64)[:, None]
-        before, step_before = (
+        before, day_before = self._nearest(series, range(len(self.medians)))
+        after, day_after = self._nearest(series, range(len(self.medians) - 1, -1, -1))
+        day = torch.tensor(self.days, dtype=torch.float64)[:, None]
+        before, day_before = (
             torch.where(before.isnan(), after, before),
-            torch.where(before.isnan(), step_after, step_before),
+            torch.where(before.isnan(), day_after, day_before),
         )
-        after, step_after = (
+        after, day_after = (
             torch.where(after.isnan(), before, after),
-            torch.where(after.isnan(), step_before, step_after),
+            torch.where(after.isnan(), day_before, day_after),
         )
-        weight = (step - step_before) / (step_after - step_before).clamp(min=1)
+        span = day_after - day_before
+        weight = (day - day_before) / torch.where(span > 0, span, torch.inf)
         filled = torch.where(series.isnan(), before + weight * (after - before), series)
         return filled.float().reshape(X.shape)
 
     def _nearest(self, series: Tensor, steps: range) -> tuple[Tensor, Tensor]:
-        """Return the last observed value, NaN if none, and its step, going through these steps."""
+        """Return the last observed value, NaN if none, and its day, going through these steps."""
         value = torch.full_like(series[:, 0], torch.nan)
         at = torch.zeros_like(value)
         found = {}
         for step in steps:
             observed = ~series[:, step].isnan()
             value = torch.where(observed, series[:, step], value)
-            at = torch.where(observed, float(step), at)
+            at = torch.where(observed, self.days[step], at)
             found[step] = value, at
         values, ats = zip(*(found[step] for step in sorted(found)), strict=True)
         return torch.stack(values, dim=1), torch.stack(ats, dim=1)

@@ -82,6 +82,7 @@ class Packer:
             packed["feature_names"] = estimator.feature_names_in_.tolist()
         if isinstance(estimator, GapFiller):
             self.tensors[f"{prefix}medians_"] = torch.tensor(estimator.medians_)
+            self.tensors[f"{prefix}days_"] = torch.tensor(estimator.days_)
             return packed
         packed["classes"] = self._classes(estimator.classes_)
         packed["priv_shape"] = getattr(estimator, "priv_shape_", None)
@@ -202,11 +203,11 @@ class Unpacker:
             estimator.feature_names_in_ = np.array(packed["feature_names"], dtype=object)
             _check(estimator.feature_names_in_.shape == (estimator.n_features_in_,), "column names")
         if isinstance(estimator, GapFiller):
-            medians = self.tensors[f"{prefix}medians_"].numpy()
-            _check(
-                medians.dtype.kind == "f" and medians.shape == estimator.series_shape_, "medians_"
-            )
-            estimator.medians_ = medians
+            shape = estimator.series_shape_
+            for name, expected in [("medians_", shape), ("days_", shape[:1])]:
+                values = self.tensors[f"{prefix}{name}"].numpy()
+                _check(values.dtype.kind == "f" and values.shape == expected, name)
+                setattr(estimator, name, values)
             return estimator
         estimator.classes_ = self._classes(packed["classes"])
         n_classes = len(estimator.classes_)

@@ -1,42 +1,63 @@
-"""Transformers for satellite image time series."""
+"""Transformers for satellite image time series: gap filling, indices, speckle."""
 
-from numbers import Integral
-from typing import Any, ClassVar
+from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import OneToOneFeatureMixin, _fit_context
 
-from sklearn_gkd import views
 from sklearn_gkd.base import fresh_fit
+from sklearn_gkd.optical import INDICES, CloudMask, SpectralIndices
+from sklearn_gkd.series import SeriesTransformer, as_days, interpolate
+from sklearn_gkd.speckle import despeckle, from_decibel, to_decibel
+
+__all__ = [
+    "INDICES",
+    "CloudMask",
+    "GapFiller",
+    "Resample",
+    "SpectralIndices",
+    "despeckle",
+    "from_decibel",
+    "to_decibel",
+]
 
 
-class GapFiller(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
     """Fill gaps (NaN) in series by linear interpolation in time.
 
     A gap takes the value on the line between the nearest observed dates before and after it, or
-    the nearest observed value at the ends of the series. Dates are taken as equally spaced. A
-    series without any observation of a channel takes the training median of that channel at each
-    date, and where training never observed that date, the training median of the channel.
+    the nearest observed value at the ends of the series. A series without any observation of a
+    channel takes the training median of that channel at each date, and where training never
+    observed that date, the training median of the channel.
 
     Parameters
     ----------
     n_channels : int, default=None
         Channels of series that come as a table (n, T * C), time-major. None: one channel of T
         steps. Series of shape (n, T, C) do not need it.
+    dates : array-like of shape (T,), default=None
+        When each step was acquired, in order: dates (``"2016-01-12"``, datetime64) or numbers of
+        days. None: equally spaced.
 
     Attributes
     ----------
     medians_ : ndarray of shape (T, C)
         Training medians, in the units of X.
+    days_ : ndarray of shape (T,)
+        Days of the steps since the first one, or their numbers where there are no dates.
     series_shape_ : tuple (T, C)
         Steps and channels of the training series.
     n_features_in_ : int
         T * C.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns; defined when X is a table with string column names.
+
+    See Also
+    --------
+    CloudMask : Makes gaps of what a cloud mask marks.
+    Resample : Interpolates at other dates.
 
     Examples
     --------
@@ -46,14 +67,20 @@ class GapFiller(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> GapFiller().fit_transform(ndvi)
     array([[0.2, 0.4, 0.6, 0.6],
            [0.1, 0.3, 0.5, 0.4]])
+    >>> dates = ["2016-04-01", "2016-04-04", "2016-04-05", "2016-05-01"]
+    >>> GapFiller(dates=dates).fit_transform(ndvi)
+    array([[0.2, 0.5, 0.6, 0.6],
+           [0.1, 0.3, 0.5, 0.4]])
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        "n_channels": [Interval(Integral, 1, None, closed="left"), None],
+        **SeriesTransformer._parameter_constraints,
+        "dates": ["array-like", None],
     }
 
-    def __init__(self, n_channels: int | None = None):
+    def __init__(self, n_channels: int | None = None, *, dates=None):
         self.n_channels = n_channels
+        self.dates = dates
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -73,24 +100,26 @@ class GapFiller(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has inf, if ``n_channels`` does not divide its columns, or if X has no
-            observation of a channel at all.
+            If X has inf, if ``n_channels`` does not divide its columns, if ``dates`` are not T in
+            order, or if X has no observation of a channel at all.
         """
         with fresh_fit(self):
-            table, shape = views.as_table(X, "X")
-            table = self._check_table(table, reset=True)
-            n_columns = table.shape[1]
-            shape = views.series_shape(n_columns, shape, self.n_channels, "X", "n_channels")
-            of_channel = pd.DataFrame(table.reshape(-1, shape[1])).median().to_numpy()
+            series = self._fit_series(X)
+            n_steps, n_channels = self.series_shape_
+            self.days_ = np.arange(n_steps, dtype=float)
+            if self.dates is not None:
+                self.days_ = as_days(self.dates, "dates", n_steps)
+                self.days_ -= self.days_[0]
+            of_channel = pd.DataFrame(series.reshape(-1, n_channels)).median().to_numpy()
             unseen = np.flatnonzero(np.isnan(of_channel))
             if len(unseen):
                 raise ValueError(
-                    f"X has no observation of channel {unseen[0]} (of {shape[1]}): it is NaN in "
-                    f"all {len(table)} rows, at all {shape[0]} dates. Leave that channel out of X."
+                    f"X has no observation of channel {unseen[0]} (of {n_channels}): it is NaN in "
+                    f"all {len(series)} rows, at all {n_steps} dates. Leave that channel out of X."
                 )
-            of_date = pd.DataFrame(table).median().to_numpy().reshape(shape)
+            of_date = pd.DataFrame(series.reshape(len(series), -1)).median().to_numpy()
+            of_date = of_date.reshape(self.series_shape_)
             self.medians_ = np.where(np.isnan(of_date), of_channel, of_date)
-            self.series_shape_ = shape
         return self
 
     def transform(self, X):
@@ -111,49 +140,119 @@ class GapFiller(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X has inf, or other dates or channels than in fit.
         """
-        check_is_fitted(self)
-        table, shape = views.as_table(X, "X")
-        if shape not in (None, self.series_shape_):
-            raise ValueError(
-                f"X has series of (T, C) = {shape}, but GapFiller was fitted on "
-                f"{self.series_shape_}. Give the same dates and channels as in fit (a table in "
-                "fit needs n_channels)."
-            )
-        table = self._check_table(table, reset=False, copy=True)
-        _fill(table.reshape(-1, *self.series_shape_), self.medians_)
-        return table if shape is None else table.reshape(-1, *shape)
-
-    def _check_table(self, table: Any, **kwargs: Any) -> np.ndarray:
-        return validate_data(
-            self,
-            table,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            **kwargs,
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.three_d_array = True
-        return tags
+        series, is_table = self._read(X)
+        row, channel = np.nonzero(np.isnan(series).all(axis=1))
+        series[row, :, channel] = self.medians_.T[channel]
+        filled = interpolate(series, self.days_, self.days_)
+        filled = np.where(np.isnan(series), filled, series)
+        return filled.reshape(len(filled), -1) if is_table else filled
 
 
-def _fill(series: np.ndarray, medians: np.ndarray) -> None:
-    """Fill the gaps of series (n, T, C) in place."""
-    row, channel = np.nonzero(np.isnan(series).all(axis=1))
-    series[row, :, channel] = medians.T[channel]
+class Resample(SeriesTransformer):
+    """Interpolate series at common dates, linearly in days.
 
-    observed = ~np.isnan(series)
-    n_steps = series.shape[1]
-    step = np.arange(n_steps, dtype=np.int32)[:, None]
-    before = np.maximum.accumulate(np.where(observed, step, -1), axis=1)
-    after = np.where(observed, step, n_steps)[:, ::-1]
-    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
+    Before the first observation and after the last, the nearest one holds. A series without any
+    observation of a channel stays NaN there: let a `GapFiller` follow.
 
-    row, gap, channel = np.nonzero(~observed)
-    before, after = before[row, gap, channel], after[row, gap, channel]
-    before, after = np.where(before < 0, after, before), np.where(after == n_steps, before, after)
-    left, right = series[row, before, channel], series[row, after, channel]
-    weight = (gap - before) / np.maximum(after - before, 1)
-    series[row, gap, channel] = left + weight * (right - left)
+    Parameters
+    ----------
+    dates : array-like of shape (T,)
+        When each step of X was acquired, in order: dates or numbers of days.
+    to_dates : array-like of shape (T',)
+        The common dates, likewise.
+    n_channels : int, default=None
+        As in `GapFiller`.
+
+    Attributes
+    ----------
+    series_shape_ : tuple (T, C)
+        Steps and channels of the training series.
+    n_features_in_ : int
+        T * C.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns; defined when X is a table with string column names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gkd.sits import Resample
+    >>> ndvi = np.array([[0.2, np.nan, 0.6]])
+    >>> Resample([100, 105, 110], to_dates=[100, 102.5, 105, 120]).fit_transform(ndvi)
+    array([[0.2, 0.3, 0.4, 0.6]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **SeriesTransformer._parameter_constraints,
+        "dates": ["array-like"],
+        "to_dates": ["array-like"],
+    }
+
+    def __init__(self, dates, to_dates, *, n_channels: int | None = None):
+        self.dates = dates
+        self.to_dates = to_dates
+        self.n_channels = n_channels
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the series and the dates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, NaN where there is no observation.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X has inf, or if the dates are not T of them, in order.
+        """
+        with fresh_fit(self):
+            self._fit_series(X)
+            self._both_days()
+        return self
+
+    def transform(self, X):
+        """Interpolate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, NaN where there is no observation.
+
+        Returns
+        -------
+        ndarray of shape (n, T', C) or (n, T' * C)
+        """
+        series, is_table = self._read(X)
+        series = interpolate(series, *self._both_days())
+        return series.reshape(len(series), -1) if is_table else series
+
+    def get_feature_names_out(self, input_features=None):
+        """Return a name for each common date and channel: ``VV_2016-01-12``, or ``VV_d012``.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns, where X had none. Channels are named by what comes before the
+            last ``_``.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        channels = [
+            str(name).rpartition("_")[0] or str(name) for name in self._names_in(input_features)[0]
+        ]
+        dates = [f"d{date:03g}" if isinstance(date, Real) else date for date in self.to_dates]
+        names = [f"{channel}_{date}" for date in dates for channel in channels]
+        return np.array(names, dtype=object)
+
+    def _both_days(self) -> tuple[np.ndarray, np.ndarray]:
+        days = as_days(self.dates, "dates", self.series_shape_[0])
+        return days, as_days(self.to_dates, "to_dates")

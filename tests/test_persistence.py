@@ -180,9 +180,13 @@ def test_classes_of_any_dtype(labels, series, small, path):
     assert_predicts_alike(loaded, clf, series.X)
 
 
+DATES = ["2016-02-01", "2016-03-01", "2016-04-01", "2016-05-01"]
+
+
 def test_a_pipeline_with_gap_filling(series, small, path):
     X = np.where(np.random.RandomState(0).uniform(size=series.X.shape) < 0.3, np.nan, series.X)
-    pipeline = make_pipeline(GapFiller(), "passthrough", GKDClassifier(small, small))
+    filler = GapFiller(dates=["2016-01-04", "2016-01-05", *DATES])
+    pipeline = make_pipeline(filler, "passthrough", GKDClassifier(small, small))
     pipeline.fit(X, series.y, gkdclassifier__X_priv=series.X_priv)
     assert_predicts_alike(through_file(pipeline, path), pipeline, X)
 

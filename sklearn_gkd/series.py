@@ -1,0 +1,103 @@
+"""What the transformers of series share: their checks, and interpolation in time."""
+
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+from sklearn_gkd import views
+
+
+class SeriesTransformer(TransformerMixin, BaseEstimator):
+    """Base of the transformers of series, which come as (n, T, C) or as tables (n, T * C)."""
+
+    n_channels: int | None
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "n_channels": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def _fit_series(self, X) -> np.ndarray:
+        """Check what fit is given, set what is known of it, and return it as (n, T, C)."""
+        table, shape = views.as_table(X, "X")
+        table = self._check_table(table, reset=True)
+        n_columns = table.shape[1]
+        self.series_shape_ = views.series_shape(
+            n_columns, shape, self.n_channels, "X", "n_channels"
+        )
+        return table.reshape(-1, *self.series_shape_)
+
+    def _read(self, X) -> tuple[np.ndarray, bool]:
+        """Return a copy of what transform is given, as (n, T, C), and whether that is a table."""
+        check_is_fitted(self)
+        table, shape = views.as_table(X, "X")
+        if shape not in (None, self.series_shape_):
+            raise ValueError(
+                f"X has series of (T, C) = {shape}, but {type(self).__name__} was fitted on "
+                f"{self.series_shape_}. Give the same dates and channels as in fit (a table in "
+                "fit needs n_channels)."
+            )
+        table = self._check_table(table, reset=False, copy=True)
+        return table.reshape(-1, *self.series_shape_), shape is None
+
+    def _check_table(self, table: Any, **kwargs: Any) -> np.ndarray:
+        return validate_data(
+            self,
+            table,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            **kwargs,
+        )
+
+    def _names_in(self, input_features) -> np.ndarray:
+        """Return the names of the columns that fit saw, as (T, C)."""
+        check_is_fitted(self)
+        return _check_feature_names_in(self, input_features).reshape(self.series_shape_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def interpolate(series: np.ndarray, days: np.ndarray, to_days: np.ndarray) -> np.ndarray:
+    """Interpolate series (n, T, C), NaN where unknown, at other days: (n, T', C)."""
+    n_steps = series.shape[1]
+    observed = ~np.isnan(series)
+    step = np.arange(n_steps)[:, None]
+    before = np.maximum.accumulate(np.where(observed, step, -1), axis=1)
+    after = np.where(observed, step, n_steps)[:, ::-1]
+    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
+    # The last step at or before a day, and the first at or after it; -1 and T where there is none.
+    last = np.searchsorted(days, to_days, side="right") - 1
+    first = np.searchsorted(days, to_days, side="left")
+    before = np.where(last[:, None] < 0, -1, before[:, last.clip(0)])
+    after = np.where(first[:, None] == n_steps, n_steps, after[:, first.clip(max=n_steps - 1)])
+    before, after = np.where(before < 0, after, before), np.where(after == n_steps, before, after)
+    before, after = before.clip(0, n_steps - 1), after.clip(0, n_steps - 1)
+    left, right = (np.take_along_axis(series, steps, axis=1) for steps in (before, after))
+    span = days[after] - days[before]
+    weight = (to_days[:, None] - days[before]) / np.where(span > 0, span, np.inf)
+    return (left + weight * (right - left)).astype(series.dtype)
+
+
+def as_days(dates, name: str, n_dates: int | None = None) -> np.ndarray:
+    """Return days as floats, of numbers or of dates."""
+    values = np.asarray(dates)
+    if values.ndim != 1 or len(values) == 0 or n_dates not in (None, len(values)):
+        wanted = "one for each" if n_dates is None else f"{n_dates}, one for each step of X"
+        raise ValueError(f"{name} has shape {values.shape}. Give {wanted}, in a list.")
+    if values.dtype.kind not in "iuf":
+        try:
+            since_1970 = values.astype("datetime64[ns]") - np.datetime64(0, "ns")
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}: {error}. Give dates such as 2016-01-12, or days.") from error
+        values = since_1970 / np.timedelta64(1, "D")
+    days = values.astype(np.float64)
+    if not (np.isfinite(days).all() and (np.diff(days) > 0).all()):
+        raise ValueError(f"{name} are not in order: each must be later than the one before.")
+    return days
