@@ -14,6 +14,10 @@ from scipy.special import expit, logit
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_gkd.parcels import fetch_french_parcels
+
+__all__ = ["fetch_french_parcels", "load_sits", "make_sits"]
+
 SERIES = ("X_s1", "X_s2")
 KEYS = (*SERIES, "y", "groups", "class_names", "bands_s1", "bands_s2", "dates_s1", "dates_s2")
 FORMAT = "load_sits describes the format; numpy.savez writes it"

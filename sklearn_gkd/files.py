@@ -1,6 +1,8 @@
-"""Files that are whole or not there, and what names their content."""
+"""Files that are whole or not there, what names their content, and packages that are not there."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,3 +34,14 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
         os.replace(partial_path, path)
     finally:
         partial_path.unlink(missing_ok=True)
+
+
+@contextmanager
+def missing_extra(extra: str, what: str) -> Iterator[None]:
+    """Say which extra to install where an import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{what} needs {error.name}: pip install 'sklearn-gkd[{extra}]'.", name=error.name
+        ) from None

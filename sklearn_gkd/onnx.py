@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sklearn_gkd.base import NetClassifier
+from sklearn_gkd.files import missing_extra
 from sklearn_gkd.sits import GapFiller
 
 _SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
@@ -25,13 +26,9 @@ _SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 
 def onnx_bytes(estimator: Any) -> bytes:
     """Return the ONNX model that `persistence.to_onnx` writes."""
-    try:
+    with missing_extra("onnx", "to_onnx"):
         import onnx
         import onnxscript  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"to_onnx needs {error.name}: pip install 'sklearn-gkd[onnx]'.", name=error.name
-        ) from None
     steps = estimator.steps if isinstance(estimator, Pipeline) else [("the estimator", estimator)]
     steps = [(name, step) for name, step in steps if step not in (None, "passthrough")]
     *before, (name, classifier) = steps
