@@ -150,7 +150,8 @@ class TrainingCurvesDisplay:
     >>> from sklearn_gkd.networks import SITSNet
     >>> sits = make_sits(100, random_state=0)
     >>> net = SITSNet("mlp", module__width=16, max_epochs=2)
-    >>> clf = GKDClassifier(net, net, random_state=0).fit(sits.X_s1, sits.y, X_priv=sits.X_s2)
+    >>> clf = GKDClassifier(net, net, validation_fraction=0.2, random_state=0)
+    >>> clf = clf.fit(sits.X_s1, sits.y, X_priv=sits.X_s2)
     >>> display = TrainingCurvesDisplay.from_estimator(clf)
     >>> [ax.get_ylabel() for ax in display.ax_]
     ['training loss', 'validation accuracy']

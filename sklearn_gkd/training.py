@@ -29,6 +29,7 @@ from sklearn_gkd.progress import Task
 from sklearn_gkd.views import Scaling, View
 
 PREDICTION_BATCH = 1024  # larger ones do not stay in a CPU's cache
+WHOLE = 16  # rows: products of fewer, or of a part of them, are rounded otherwise
 
 
 class Standardized(nn.Module):
@@ -349,16 +350,19 @@ def outputs(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield a trained net's (logits, features) on the device, batch by batch.
 
-    Where the device's memory does not hold a batch, it is halved, with a warning.
+    On a CPU, those of a row do not depend on the rows beside it, to the last bit. Where the
+    device's memory does not hold a batch, it is halved, with a warning.
     """
     module = net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
     start, n_rows = 0, PREDICTION_BATCH
     while start < len(views[0]):
         batch = [view[start : start + n_rows] for view in views]
+        n = len(batch[0])
         try:
-            output = module([torch.tensor(values, device=device) for values in batch])
+            padded = [torch.tensor(_padded(values), device=device) for values in batch]
+            logits, features = module(padded)
         except torch.OutOfMemoryError:
-            if n_rows == 1:
+            if n_rows <= WHOLE:
                 raise
             n_rows //= 2
             warnings.warn(
@@ -366,7 +370,12 @@ def outputs(
             )
             continue
         start += n_rows
-        yield output
+        yield logits[:n], features[:n]
+
+
+def _padded(values: np.ndarray) -> np.ndarray:
+    missing = -len(values) % WHOLE
+    return np.pad(values, [(0, missing), (0, 0), (0, 0)], "edge") if missing else values
 
 
 def _softmax(logits: Tensor) -> Tensor:

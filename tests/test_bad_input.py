@@ -385,11 +385,11 @@ def test_a_gap_filler_of_X_priv_names_it():
 
 def test_folds_of_the_teacher_are_named():
     with pytest.raises(ValueError, match="teacher_cv: n_splits=9 cannot be greater"):
-        GKDClassifier(TINY, TINY, teacher_cv=9).fit(X, Y, X_priv=X_PRIV)
+        GKDClassifier(TINY, TINY, teacher_cv=9, validation_fraction=0.2).fit(X, Y, X_priv=X_PRIV)
 
 
 def test_a_fold_of_one_row_is_refused():
-    clf = GKDClassifier(TINY, TINY, teacher_cv=2, random_state=0)
+    clf = GKDClassifier(TINY, TINY, teacher_cv=2, validation_fraction=0.2, random_state=0)
     with pytest.raises(ValueError, match=r"teacher_cv=.* leaves the teacher of a fold a single"):
         clf.fit(X[:5], [0, 1, 1, 0, 1], X_priv=X_PRIV[:5])
 

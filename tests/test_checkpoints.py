@@ -22,7 +22,14 @@ def folder(tmp_path):
 @pytest.fixture
 def clf(small, folder):
     net = small.set_params(module__dropout=0.5, max_epochs=60)
-    return GKDClassifier(net, clone(net), teacher_cv=2, checkpoint=folder, random_state=0)
+    return GKDClassifier(
+        net,
+        clone(net),
+        teacher_cv=2,
+        validation_fraction=0.2,
+        checkpoint=folder,
+        random_state=0,
+    )
 
 
 def fit(clf, series):

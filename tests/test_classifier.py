@@ -56,7 +56,7 @@ def fitted_rows(monkeypatch):
 
 @pytest.fixture
 def clf(small):
-    return GKDClassifier(small, small, random_state=0)
+    return GKDClassifier(small, small, validation_fraction=0.2, random_state=0)
 
 
 def with_nan(X, rows=slice(None)):
@@ -234,7 +234,7 @@ def test_validation_rows_keep_their_x_priv(series, clf):
 
 @pytest.mark.parametrize("budget", [{"max_epochs": 3}, {"batch_size": 48}, {"verbose": 2}])
 def test_the_budget_is_that_of_named_networks(series, budget, capsys):
-    clf = GKDClassifier(LogitsOnly, LogitsOnly, beta=0, random_state=0)
+    clf = GKDClassifier(LogitsOnly, LogitsOnly, beta=0, validation_fraction=0.2, random_state=0)
     clf.set_params(**{"max_epochs": 2, "batch_size": 96, **budget})
     clf.fit(series.X, series.y, X_priv=series.X_priv)
     for net in (clf.teacher_, clf.student_):
@@ -298,7 +298,9 @@ def test_refitting_without_x_priv_leaves_no_old_teacher(series, clf):
 
 
 def test_an_own_network_without_features(series, small):
-    clf = GKDClassifier(LogitsOnly, LogitsOnly, beta=0, max_epochs=2, random_state=0)
+    clf = GKDClassifier(
+        LogitsOnly, LogitsOnly, beta=0, max_epochs=2, validation_fraction=0.2, random_state=0
+    )
     assert clf.fit(series.X, series.y, X_priv=series.X_priv).predict(series.X).shape == (120,)
     for teacher, student, role in [(LogitsOnly, small, "teacher"), (small, LogitsOnly, "student")]:
         with pytest.raises(ValueError, match=f"the {role} has none"):
@@ -357,7 +359,7 @@ ERRORS = [
     ({"gamma": -1}, lambda s: {}, "'gamma'"),
     ({"temperature": 0}, lambda s: {}, "'temperature'"),
     ({"batch_size": 1}, lambda s: {}, "'batch_size'"),
-    ({"teacher": "rnn"}, lambda s: {}, r"teacher='rnn' is not .*\['cnn', 'mlp'\]"),
+    ({"teacher": "rnn"}, lambda s: {}, r"teacher='rnn' is not .*\['cnn', 'ensemble', 'mlp'\]"),
     ({"student": "rnn"}, lambda s: {}, r"student='rnn' is not"),
     ({"student": SITSNet(module__features=5)}, lambda s: {}, "teacher's 8 features .* student's 5"),
     ({}, lambda s: {"X_val": s.X}, "X_val was given without y_val"),

@@ -87,7 +87,7 @@ def test_displays_draw_again_and_where_they_are_told(plt, results):
 
 @pytest.fixture
 def fitted(series, small):
-    clf = GKDClassifier(small, small, random_state=0)
+    clf = GKDClassifier(small, small, validation_fraction=0.2, random_state=0)
     return clf.fit(series.X, series.y, X_priv=series.X_priv)
 
 

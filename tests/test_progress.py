@@ -24,7 +24,7 @@ with_callbacks = pytest.mark.skipif(
 
 @pytest.fixture
 def clf(small):
-    return GKDClassifier(small, clone(small), random_state=0)
+    return GKDClassifier(small, clone(small), validation_fraction=0.2, random_state=0)
 
 
 class Recorder:
@@ -146,7 +146,7 @@ def test_callbacks_change_nothing_and_a_memory_does_not_depend_on_them(series, c
 @pytest.mark.parametrize("validation_fraction", [0, 0.2])
 def test_a_callback_scores_the_student_as_each_epoch_left_it(series, clf, validation_fraction):
     scores = Scores()
-    clf.set_params(validation_fraction=validation_fraction)
+    clf.set_params(validation_fraction=validation_fraction, random_state=1)
     clf.set_callbacks(scores).fit(series.X, series.y, X_priv=series.X_priv)
     expected = [
         clone(clf)

@@ -24,7 +24,7 @@ from sklearn_gkd.progress import Task
 
 @pytest.fixture
 def clf(small):
-    return GKDClassifier(small, small, random_state=0)
+    return GKDClassifier(small, small, validation_fraction=0.2, random_state=0)
 
 
 @pytest.fixture
@@ -127,6 +127,7 @@ def test_out_of_fold_decisions_come_from_a_teacher_that_has_not_seen_the_row(
     series, small, lessons
 ):
     clf = GKDClassifier(GaussianNB(), small, beta=0, teacher_cv=KFold(4), random_state=0)
+    clf.set_params(validation_fraction=0.2)
     clf.fit(series.X, series.y, X_priv=series.X_priv)
     lesson, (logits, _, _) = lessons[0]
     table = np.concatenate([series.X.reshape(120, -1), series.X_priv.reshape(120, -1)], axis=1)

@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 
 from sklearn_gkd import GKDClassifier, InterruptedFitWarning, SITSClassifier
 from sklearn_gkd.nets import seeded
-from sklearn_gkd.networks import MLP, SITSNet
+from sklearn_gkd.networks import MLP, NETWORKS, SITSNet
 from sklearn_gkd.training import Batches, outputs
 
 CPU = torch.device("cpu")
@@ -265,7 +265,7 @@ def test_a_loss_that_is_no_number_is_an_error_where_nothing_can_be_kept(series, 
 
 
 def test_a_teacher_whose_loss_is_no_number_teaches_by_its_best_epoch(series, small, exploding):
-    clf = GKDClassifier(exploding, small, random_state=0)
+    clf = GKDClassifier(exploding, small, validation_fraction=0.2, random_state=0)
     with pytest.warns(InterruptedFitWarning, match="The loss of the teacher"):
         clf.fit(series.X, series.y, X_priv=series.X_priv)
     assert len(clf.teacher_.history) == 3
@@ -285,10 +285,10 @@ def test_out_of_memory_halves_the_batch_and_goes_on(series, small, monkeypatch):
         return forward(module, views)
 
     monkeypatch.setattr(type(clf.network_.module_), "forward", forward_in_little_memory)
-    monkeypatch.setattr("sklearn_gkd.training.PREDICTION_BATCH", 100)
+    monkeypatch.setattr("sklearn_gkd.training.PREDICTION_BATCH", 64)
     with pytest.warns(UserWarning, match=r"cpu is out of memory: predicting \d+ rows at a time"):
         np.testing.assert_allclose(clf.predict_proba(series.X), expected, rtol=1e-5)
-    assert sizes == [100, 50, 25, 25, 25, 25, 20]
+    assert sizes == [64, 32, *[16] * 8]
     monkeypatch.setattr(type(clf.network_.module_), "forward", out_of_memory)
     with (
         pytest.warns(UserWarning, match=r"predicting \d+ rows"),
@@ -299,3 +299,11 @@ def test_out_of_memory_halves_the_batch_and_goes_on(series, small, monkeypatch):
 
 def out_of_memory(module, views):
     raise torch.OutOfMemoryError
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_row_is_predicted_alike_beside_any_others(name, series):
+    clf = SITSClassifier(name, max_epochs=1, random_state=0).fit(series.X, series.y)
+    together = clf.predict_proba(series.X)
+    for rows in ([3], [0, 1, 2], range(17), range(50, 87)):
+        assert clf.predict_proba(series.X[rows]).tobytes() == together[rows].tobytes()
