@@ -157,7 +157,6 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         n_rows = len(codes)
         if X_val is None and y_val is None:
             if self.validation_fraction == 0:
-                self._check_no_early_end()
                 return view, codes, np.arange(n_rows), np.arange(0)
             held_out = hold_out(
                 codes, self.validation_fraction, groups=groups, random_state=split_seed
@@ -170,13 +169,6 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         codes = np.concatenate([codes, codes_val])
         rows = np.arange(len(codes))
         return view.followed_by(series_val), codes, rows[:n_rows], rows[n_rows:]
-
-    def _check_no_early_end(self) -> None:
-        if self.n_iter_no_change is not None:
-            raise ValueError(
-                f"n_iter_no_change={self.n_iter_no_change} needs rows to tell a better epoch by. "
-                "Set validation_fraction, for instance to 0.2, or give X_val and y_val."
-            )
 
     def _check_training_set(self, X, y) -> tuple[View, np.ndarray]:
         table, shape = as_table(X, "X")

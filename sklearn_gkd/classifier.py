@@ -97,8 +97,8 @@ class GKDClassifier(NetClassifier):
         Share of the rows, of every class alike, on which the best epoch is chosen. They are not
         trained on. With 0, all rows are, and the last epoch is kept.
     n_iter_no_change : int, default=None
-        Number of epochs without a better one, on the validation rows, after which training ends;
-        None trains for `max_epochs`.
+        Number of epochs without a better one on the validation rows after which training ends.
+        None, or no validation rows: it ends after `max_epochs`.
     class_weight : dict or "balanced", default=None
         Weight of the rows of each class in both nets' cross-entropy and validation accuracy;
         "balanced" is inversely proportional to the classes' training rows.

@@ -83,10 +83,3 @@ def test_ignore_privileged_is_routed_what_it_ignores(series):
         params = {"X_priv": series.X_priv}
         results = cross_validate(forest, series.X, series.y, cv=2, params=params)
     assert np.isfinite(results["test_score"]).all()
-
-
-def test_an_early_end_needs_validation_rows(series, small):
-    clf = SITSClassifier(small, n_iter_no_change=3, validation_fraction=0)
-    with pytest.raises(ValueError, match=r"n_iter_no_change=3 needs rows .* Set validation_frac"):
-        clf.fit(series.X, series.y)
-    clf.fit(series.X, series.y, X_val=series.X, y_val=series.y)
