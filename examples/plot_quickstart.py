@@ -32,13 +32,13 @@ X_train, X_test, optical_train, optical_test, y_train, y_test = train_test_split
 # Three classifiers of radar. Only the student is taught; the forest ignores X_priv.
 student = GKDClassifier(random_state=0)
 student.fit(X_train, y_train, X_priv=optical_train)
-mlp = SITSClassifier(random_state=0).fit(X_train, y_train)
+alone = SITSClassifier(random_state=0).fit(X_train, y_train)
 forest = IgnorePrivileged(RandomForestClassifier(random_state=0))
 forest.fit(X_train, y_train, X_priv=optical_train)
 
 predictions = {
     "random forest": forest.predict(X_test),
-    "MLP": mlp.predict(X_test),
+    "student alone": alone.predict(X_test),
     "student (GKD)": student.predict(X_test),
     "teacher (sees both sensors)": student.classes_[
         student.teacher_predict_proba(X_test, optical_test).argmax(axis=1)

@@ -20,11 +20,11 @@ from sklearn_gkd.views import as_table
 
 
 class SITSClassifier(NetClassifier):
-    """One net on one series: the paper's CNN and MLP competitors, trained as the student is.
+    """One net on one series: the student without a teacher, or the paper's CNN and MLP competitors.
 
     Parameters
     ----------
-    network : {"mlp", "cnn"}, nn.Module class or skorch net, default="mlp"
+    network : str, nn.Module class or skorch net, default="ensemble"
         As `GKDClassifier`'s student. "mlp" has a ReLU after its layer of features, as the paper's
         competitor does and its student does not.
     n_channels, max_epochs, batch_size, lr, validation_fraction, n_iter_no_change, class_weight, \
@@ -74,13 +74,13 @@ checkpoint, device, random_state, verbose
 
     def __init__(
         self,
-        network="mlp",
+        network="ensemble",
         *,
         n_channels=None,
         max_epochs=40,
         batch_size=64,
         lr=1e-3,
-        validation_fraction=0.2,
+        validation_fraction=0.0,
         n_iter_no_change=None,
         class_weight=None,
         checkpoint=None,

@@ -370,7 +370,7 @@ def test_early_stopping_is_no_interrupt(series, clf, role):
 
 
 def test_n_iter_no_change_is_no_interrupt(series, small):
-    clf = SITSClassifier(small, n_iter_no_change=2, random_state=0)
+    clf = SITSClassifier(small, n_iter_no_change=2, validation_fraction=0.2, random_state=0)
     clf.set_params(network__lr=1e-9).fit(series.X, series.y)
     accuracies = clf.network_.history[:, "valid_acc"]
     assert len(accuracies) == int(np.argmax(accuracies)) + 1 + 2 < 8

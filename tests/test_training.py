@@ -80,7 +80,12 @@ def test_best_epoch_on_the_validation_rows_is_kept(series, small):
 
 
 def test_n_iter_no_change_ends_training(series, small):
-    clf = SITSClassifier(small.set_params(max_epochs=200), n_iter_no_change=3, random_state=0)
+    clf = SITSClassifier(
+        small.set_params(max_epochs=200),
+        n_iter_no_change=3,
+        validation_fraction=0.2,
+        random_state=0,
+    )
     accuracies = clf.fit(series.X, series.y).network_.history[:, "valid_acc"]
     assert len(accuracies) < 200
     assert np.argmax(accuracies) == len(accuracies) - 4
@@ -197,7 +202,8 @@ def test_given_callbacks_are_called_and_can_use_the_validation_accuracy(series, 
     halving = LRScheduler("StepLR", step_size=1, gamma=0.5)
     stopping = EarlyStopping("valid_acc", patience=3, lower_is_better=True)
     small.set_params(callbacks=[Watch(), ("plateau", plateau), ("halving", halving), stopping])
-    history = SITSClassifier(small, random_state=0).fit(series.X, series.y).network_.history
+    clf = SITSClassifier(small, validation_fraction=0.2, random_state=0)
+    history = clf.fit(series.X, series.y).network_.history
     assert history[:, "valid_acc"] == Watch.seen
     assert history[2, "event_lr"] == pytest.approx(0.01 / 4)
     assert len(history) < 8
@@ -206,7 +212,7 @@ def test_given_callbacks_are_called_and_can_use_the_validation_accuracy(series, 
 def test_disabled_callbacks_print_nothing(series, small, capsys):
     small.set_params(callbacks="disable", verbose=1)
     clf = SITSClassifier(small, random_state=0).fit(series.X, series.y)
-    assert len(clf.network_.history[:, "valid_acc"]) == 8
+    assert len(clf.network_.history[:, "train_loss"]) == 8
     assert not capsys.readouterr().out
 
 
@@ -246,16 +252,20 @@ def exploding(small):
 
 
 def test_a_loss_that_is_no_number_leaves_the_best_epoch_before(series, exploding):
-    clf = SITSClassifier(exploding, random_state=0)
+    clf = SITSClassifier(exploding, validation_fraction=0.2, random_state=0)
     with pytest.warns(InterruptedFitWarning, match=r"in epoch 4, at a learning rate of 0.01.*best"):
         clf.fit(series.X, series.y)
-    whole = SITSClassifier(exploding.set_params(module__at=10**6, max_epochs=3), random_state=0)
+    whole = SITSClassifier(
+        exploding.set_params(module__at=10**6, max_epochs=3),
+        validation_fraction=0.2,
+        random_state=0,
+    )
     whole.fit(series.X, series.y)
     assert clf.network_.history[:, "train_loss"] == whole.network_.history[:, "train_loss"]
     np.testing.assert_array_equal(clf.predict_proba(series.X), whole.predict_proba(series.X))
 
 
-@pytest.mark.parametrize("params", [{"at": 2}, {"at": 20, "validation_fraction": 0}])
+@pytest.mark.parametrize("params", [{"at": 2, "validation_fraction": 0.2}, {"at": 20}])
 def test_a_loss_that_is_no_number_is_an_error_where_nothing_can_be_kept(series, exploding, params):
     exploding.set_params(module__at=params.pop("at"))
     clf = SITSClassifier(exploding, random_state=0, **params)
