@@ -9,12 +9,22 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, column_or_1d
 
+from sklearn_gkd.areas import area_adjusted
 from sklearn_gkd.classifier import GKDClassifier
 from sklearn_gkd.controls import FITS, Split
 from sklearn_gkd.splitting import hold_out
 from sklearn_gkd.teaching import teacher_folds
 from sklearn_gkd.training import draw_seeds
 from sklearn_gkd.views import as_array, check_pairs, has_information
+
+__all__ = [
+    "area_adjusted",
+    "class_f_measures",
+    "gain_table",
+    "privileged_gain",
+    "scores",
+    "train_valid_test_split",
+]
 
 RESULT_COLUMNS = ["method", "split", "metric", "value", "n_train", "n_test"]
 

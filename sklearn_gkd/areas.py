@@ -1,0 +1,103 @@
+"""What a map's sample says of its classes' areas; public as `evaluation.area_adjusted`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from sklearn.metrics import confusion_matrix
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+
+def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95) -> Bunch:
+    """Estimate accuracy and areas from a sample that is stratified by a map's classes.
+
+    Test objects are rarely drawn in proportion to what a map shows; weighing each mapped class by
+    its area makes the estimates those of the map. Counting a map's pixels is a biased estimate
+    of areas, which the reference classes of the sample correct.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Reference classes of the sample.
+    y_pred : array-like of shape (n,)
+        Classes that the map has there.
+    areas : mapping
+        Area of each class on the map, in any unit: hectares or pixels.
+    confidence : float, default=0.95
+        Confidence of the margins, which are half of the intervals.
+
+    Returns
+    -------
+    Bunch
+        accuracy, accuracy_margin : float
+            Overall accuracy.
+        classes : DataFrame
+            A row for each class of the map: ``area`` and ``area_margin`` in the unit of `areas`;
+            ``users`` accuracy (1 - commission), ``producers`` accuracy (1 - omission), and their
+            margins.
+
+    Raises
+    ------
+    ValueError
+        If a class of the sample has no area, or a mapped class fewer than two rows in the sample.
+
+    References
+    ----------
+    P. Olofsson et al. (2014), "Good practices for estimating area and assessing accuracy of land
+    change", Remote Sensing of Environment 148, Eqs. 1 to 11.
+
+    Examples
+    --------
+    >>> from sklearn_gkd.evaluation import area_adjusted
+    >>> y_true = ["crop"] * 45 + ["wood"] * 5 + ["wood"] * 48 + ["crop"] * 2
+    >>> y_pred = ["crop"] * 50 + ["wood"] * 50
+    >>> estimates = area_adjusted(y_true, y_pred, {"crop": 100, "wood": 900})
+    >>> round(estimates.accuracy, 3), round(estimates.classes.loc["crop", "area"])
+    (0.954, 126)
+    """
+    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+    check_consistent_length(y_true, y_pred)
+    names = list(areas)
+    unknown = [name for name in np.unique(np.append(y_true, y_pred)).tolist() if name not in areas]
+    if unknown:
+        raise ValueError(f"areas has none for {unknown}. Give the area of each class of the map.")
+    counts = confusion_matrix(y_pred, y_true, labels=names)
+    n_rows = counts.sum(axis=1)
+    if (n_rows < 2).any():
+        few = names[int(n_rows.argmin())]
+        raise ValueError(
+            f"The sample has {n_rows.min()} rows where the map has {few!r}, and two or more are "
+            "needed. Sample more there, or leave a class that the map does not have out of areas."
+        )
+    of_map = np.array([areas[name] for name in names], dtype=float)
+    shares = counts / n_rows[:, None]
+    spread = shares * (1 - shares) / (n_rows - 1)[:, None]
+    users, users_variance = shares.diagonal(), spread.diagonal()
+    estimated = of_map @ shares
+    with np.errstate(invalid="ignore"):
+        producers = of_map * users / estimated
+        omitted = of_map[:, None] ** 2 * spread
+        np.fill_diagonal(omitted, 0)
+        own = of_map**2 * (1 - producers) ** 2 * users_variance
+        producers_variance = (own + producers**2 * omitted.sum(axis=0)) / estimated**2
+    z = norm.ppf(0.5 + confidence / 2)
+    weights = of_map / of_map.sum()
+    classes = pd.DataFrame(
+        {
+            "area": estimated,
+            "area_margin": z * np.sqrt(of_map**2 @ spread),
+            "users": users,
+            "users_margin": z * np.sqrt(users_variance),
+            "producers": producers,
+            "producers_margin": z * np.sqrt(producers_variance),
+        },
+        index=names,
+    )
+    return Bunch(
+        accuracy=float(weights @ users),
+        accuracy_margin=float(z * np.sqrt(weights**2 @ users_variance)),
+        classes=classes,
+    )
