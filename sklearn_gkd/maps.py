@@ -27,6 +27,7 @@ with missing_extra("geo", "sklearn_gkd.raster"):
     from rasterio.windows import Window
 
 BLOCK = 2**20  # pixels at a time; 16 rows of the image at least
+CACHE = 128  # MB of what GDAL has read; it would keep a twentieth of the machine's memory
 
 
 def predict_map(
@@ -115,13 +116,14 @@ def predict_map(
     out = Path(out)
     folder = out.with_name(f".{out.name}.{_key(predict, stack)[:16]}.partial")
     folder.mkdir(parents=True, exist_ok=True)
-    for number, window in enumerate(tqdm(windows, unit="block", disable=not progress)):
-        path = folder / f"{number}.npy"
-        if not path.exists():
-            block = stack.isel(y=slice(window.row_off, window.row_off + window.height))
-            buffer = io.BytesIO()
-            np.save(buffer, _predict_block(predict, n_layers, block))
-            write_whole(path, buffer.getvalue())
+    with rasterio.Env(GDAL_CACHEMAX=CACHE):
+        for number, window in enumerate(tqdm(windows, unit="block", disable=not progress)):
+            path = folder / f"{number}.npy"
+            if not path.exists():
+                block = stack.isel(y=slice(window.row_off, window.row_off + window.height))
+                buffer = io.BytesIO()
+                np.save(buffer, _predict_block(predict, n_layers, block))
+                write_whole(path, buffer.getvalue())
     blocks = [(window, folder / f"{number}.npy") for number, window in enumerate(windows)]
     classes = [str(name) for name in estimator.classes_]
     if probabilities is not None:
