@@ -33,6 +33,15 @@ from sklearn_gkd.evaluation import (
 )
 from sklearn_gkd.sits import GapFiller
 
+SUMMARY = (
+    "forest",
+    "student alone",
+    "estimator",
+    "teacher",
+    "permuted X_priv",
+    "self-distillation",
+)
+COMPARED = ("forest", "student alone", "permuted X_priv", "self-distillation")
 QUESTIONS = {
     "all labelled, random": {"grouped": False},
     "all labelled, grouped": {"grouped": True},
@@ -129,8 +138,10 @@ def measure_split(
     by_forest = forest.fit(tables[train], sits.y[train]).predict(tables[test])
     of_forest = pd.DataFrame(
         scores(sits.y[test], by_forest).items(), columns=["metric", "value"]
-    ).assign(method="forest, gaps as NaN", split=0, n_train=len(train), n_test=len(test))
-    return pd.concat([results, of_forest], ignore_index=True)
+    ).assign(method="forest, gaps as NaN", split=0, n_test=len(test))
+    # Splits are as alike as they share rows, with labels or without.
+    n_train = len(train) + len(others)
+    return pd.concat([results, of_forest], ignore_index=True).assign(n_train=n_train)
 
 
 def stratified(y: np.ndarray, fraction: float, rng: np.random.RandomState) -> np.ndarray:
@@ -143,9 +154,12 @@ def stratified(y: np.ndarray, fraction: float, rng: np.random.RandomState) -> np
 
 
 def write_report(args: argparse.Namespace, results: pd.DataFrame) -> None:
-    """Write evidence.md, and a figure for each data set and question."""
+    """Write evidence.md, a figure for each data set and question, and one of them all."""
     keys = ["data", "question", "method", "split", "metric", "n_train", "n_test"]
     means = results.groupby(keys, sort=False)["value"].mean().reset_index()
+    by_question = list(means.groupby(["data", "question"], sort=False))
+    tables = {key: 100 * gain_table(rows).loc["f_measure"] for key, rows in by_question}
+    plot_summary(tables).savefig(args.output / "gain.png", dpi=100)
     names = " ".join(Path(data).name for data in args.data)
     lines = [
         "# Evidence",
@@ -157,21 +171,31 @@ def write_report(args: argparse.Namespace, results: pd.DataFrame) -> None:
         "is the estimator's less the method's, with its 95 % interval by the corrected resampled",
         "t-test; a gain below the *detectable* one, half of that interval, would not show.",
         "*headroom* is the teacher's less the student's alone, *recovered* a method's share of it.",
+        "",
+        "![gain](gain.png)",
+        "",
+        "| data, question | " + " | ".join(SUMMARY) + " | gain over alone | recovered |",
+        "|---|" + "---|" * (len(SUMMARY) + 2),
     ]
-    for (data, question), of_question in means.groupby(["data", "question"], sort=False):
-        table = gain_table(of_question).loc["f_measure"]
+    for (data, question), table in tables.items():
+        alone = table.loc["student alone"]
+        gain = f"{alone['gain']:+.1f} ({alone['low']:+.1f} to {alone['high']:+.1f})"
+        cells = [f"{table.loc[method, 'mean']:.1f}" for method in SUMMARY]
+        share = table.loc["estimator", "recovered"]
+        lines += [f"| {data}: {question} | {' | '.join(cells)} | {gain} | {share:.0f}% |"]
+    for (data, question), of_question in by_question:
+        table = tables[data, question]
         figure = f"{data}_{question}".replace(",", "").replace(" ", "_") + ".png"
         GainDisplay.from_results(of_question).figure_.savefig(args.output / figure, dpi=100)
         plt.close("all")
         n_splits = of_question["split"].nunique()
-        headroom = 100 * table.loc["teacher", "above_alone"]
+        headroom = table.loc["teacher", "above_alone"]
         lines += ["", f"## {data}: {question}", ""]
         lines += [f"{n_splits} splits, headroom {headroom:.1f} points. ![gain]({figure})", ""]
         lines += ["| method | mean | gain | interval | detectable | recovered |"]
         lines += ["|---|---|---|---|---|---|"]
-        for method, row in table.iterrows():
-            points = 100 * row
-            recovered = f"{row['recovered']:.0%}" if np.isfinite(row["recovered"]) else ""
+        for method, points in table.iterrows():
+            recovered = f"{points['recovered']:.0f}%" if np.isfinite(points["recovered"]) else ""
             gain = ["", "", ""]
             if method != "estimator":
                 margin = points["gain"] - points["low"]
@@ -181,6 +205,25 @@ def write_report(args: argparse.Namespace, results: pd.DataFrame) -> None:
                 "| " + " | ".join([str(method), f"{points['mean']:.1f}", *gain, recovered]) + " |"
             ]
     (args.output / "evidence.md").write_text("\n".join(lines) + "\n")
+
+
+def plot_summary(tables: dict[tuple[str, str], pd.DataFrame]) -> plt.Figure:
+    """Draw the gain over each method that counts, for each data set and question."""
+    figure, axes = plt.subplots(
+        1, len(COMPARED), figsize=(11, 1.2 + 0.35 * len(tables)), sharey=True, layout="constrained"
+    )
+    rows = np.arange(len(tables))
+    for ax, method in zip(axes, COMPARED, strict=True):
+        points = pd.DataFrame([table.loc[method] for table in tables.values()])
+        margin = points["high"] - points["gain"]
+        ax.errorbar(points["gain"], rows, xerr=margin, fmt="o", capsize=3)
+        ax.axvline(0, color="0.4", linewidth=0.8)
+        ax.set(title=f"over {method}", xlabel="points of F-measure")
+    labels = [f"{data.split('_')[0]}: {question}" for data, question in tables]
+    axes[0].set(yticks=rows, yticklabels=labels)
+    axes[0].invert_yaxis()
+    figure.suptitle("What the estimator gains, with 95 % intervals")
+    return figure
 
 
 if __name__ == "__main__":
