@@ -82,7 +82,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3, help="fits of each method in a split")
     parser.add_argument("--n-jobs", type=int, default=1, help="splits at a time, a thread each")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the results")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder of the results; FOLDER.md is the report"
+    )
     return parser.parse_args()
 
 
@@ -154,7 +156,8 @@ def stratified(y: np.ndarray, fraction: float, rng: np.random.RandomState) -> np
 
 
 def write_report(args: argparse.Namespace, results: pd.DataFrame) -> None:
-    """Write evidence.md, a figure for each data set and question, and one of them all."""
+    """Write the report beside the folder, a figure for each question, and one of them all."""
+    folder = args.output.name
     keys = ["data", "question", "method", "split", "metric", "n_train", "n_test"]
     means = results.groupby(keys, sort=False)["value"].mean().reset_index()
     by_question = list(means.groupby(["data", "question"], sort=False))
@@ -172,7 +175,7 @@ def write_report(args: argparse.Namespace, results: pd.DataFrame) -> None:
         "t-test; a gain below the *detectable* one, half of that interval, would not show.",
         "*headroom* is the teacher's less the student's alone, *recovered* a method's share of it.",
         "",
-        "![gain](gain.png)",
+        f"![gain]({folder}/gain.png)",
         "",
         "| data, question | " + " | ".join(SUMMARY) + " | gain over alone | recovered |",
         "|---|" + "---|" * (len(SUMMARY) + 2),
@@ -191,7 +194,10 @@ def write_report(args: argparse.Namespace, results: pd.DataFrame) -> None:
         n_splits = of_question["split"].nunique()
         headroom = table.loc["teacher", "above_alone"]
         lines += ["", f"## {data}: {question}", ""]
-        lines += [f"{n_splits} splits, headroom {headroom:.1f} points. ![gain]({figure})", ""]
+        lines += [
+            f"{n_splits} splits, headroom {headroom:.1f} points. ![gain]({folder}/{figure})",
+            "",
+        ]
         lines += ["| method | mean | gain | interval | detectable | recovered |"]
         lines += ["|---|---|---|---|---|---|"]
         for method, points in table.iterrows():
@@ -204,7 +210,7 @@ def write_report(args: argparse.Namespace, results: pd.DataFrame) -> None:
             lines += [
                 "| " + " | ".join([str(method), f"{points['mean']:.1f}", *gain, recovered]) + " |"
             ]
-    (args.output / "evidence.md").write_text("\n".join(lines) + "\n")
+    args.output.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
 def plot_summary(tables: dict[tuple[str, str], pd.DataFrame]) -> plt.Figure:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_gkd.files import missing_extra
+from sklearn_gkd.series import as_dates
 
 with missing_extra("geo", "sklearn_gkd.raster"):
     import rasterio
@@ -68,7 +69,9 @@ def open_stack(paths, dates, bands: Sequence[str], *, like=None) -> xarray.DataA
             )
     # Two files' coordinates may differ by rounding, where their grids do not.
     images = [image.assign_coords(x=images[0].x, y=images[0].y) for image in images]
-    stack = xarray.concat(images, "time").assign_coords(time=_dates(dates), band=list(bands))
+    stack = xarray.concat(images, "time").assign_coords(
+        time=as_dates(dates, "dates"), band=list(bands)
+    )
     return check_stack(stack)
 
 
@@ -118,22 +121,12 @@ def check_stack(stack: Any) -> xarray.DataArray:
     if stack.rio.crs is None:
         raise ValueError("stack has no CRS. Give it one: stack.rio.write_crs(32630).")
     stack = stack.transpose("time", "band", "y", "x")
-    _dates(stack["time"].to_numpy())
+    as_dates(stack["time"].to_numpy(), "the stack's dates")
     # What a selection of pixels has kept of the whole image's transform does not hold any more.
     transform = stack.rio.transform(recalc=True)
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise ValueError("stack is not north up. Warp it first: stack.rio.reproject(...).")
     return stack.rio.write_transform(transform)
-
-
-def _dates(dates) -> np.ndarray:
-    try:
-        dates = np.asarray(dates, dtype="datetime64[ns]")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"dates: {error}. Give dates such as 2016-01-12.") from error
-    if np.isnat(dates).any() or (np.diff(dates) <= np.timedelta64(0)).any():
-        raise ValueError("dates are not in order: each must be later than the one before.")
-    return dates
 
 
 def column_names(stack: xarray.DataArray, indices: Sequence[str] = ()) -> list[str]:

@@ -212,7 +212,7 @@ def test_given_callbacks_are_called_and_can_use_the_validation_accuracy(series, 
 def test_disabled_callbacks_print_nothing(series, small, capsys):
     small.set_params(callbacks="disable", verbose=1)
     clf = SITSClassifier(small, random_state=0).fit(series.X, series.y)
-    assert len(clf.network_.history[:, "train_loss"]) == 8
+    assert len(clf.network_.history) == 8
     assert not capsys.readouterr().out
 
 
