@@ -36,6 +36,18 @@ CNN = SITSNet(
 )
 
 
+ENSEMBLE = SITSNet(
+    "ensemble",
+    module__n_members=3,
+    module__width=16,
+    module__features=8,
+    module__head=8,
+    lr=1e-2,
+    max_epochs=8,
+    batch_size=16,
+)
+
+
 @pytest.fixture
 def rows():
     """10,000 series in the units of `series`, and some far out of its range."""
@@ -68,9 +80,9 @@ def assert_runs_alike(estimator, path, X):
 
 
 @pytest.mark.parametrize("table", [False, True], ids=["series", "table"])
-@pytest.mark.parametrize("net", ["mlp", "cnn"])
+@pytest.mark.parametrize("net", ["mlp", "cnn", "ensemble"])
 def test_the_student_runs_elsewhere(net, table, series, small, rows, path):
-    student = small if net == "mlp" else CNN
+    student = {"mlp": small, "cnn": CNN, "ensemble": ENSEMBLE}[net]
     n_channels = 2 if table and net == "cnn" else None
     clf = GKDClassifier(small, student, beta=0, n_channels=n_channels, random_state=0)
     X = series.X.reshape(120, 12) if table else series.X

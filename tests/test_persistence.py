@@ -76,8 +76,14 @@ NARROW = {"module__filters": (4, 8), "module__kernels": (3, 1), "module__head": 
 
 @pytest.mark.parametrize(
     "network",
-    ["mlp", CNN, SITSNet("cnn", max_epochs=2, **NARROW), SITSNet("mlp", module__width=8)],
-    ids=["name", "class", "narrow cnn", "narrow mlp"],
+    [
+        "ensemble",
+        "mlp",
+        CNN,
+        SITSNet("cnn", max_epochs=2, **NARROW),
+        SITSNet("mlp", module__width=8),
+    ],
+    ids=["default", "name", "class", "narrow cnn", "narrow mlp"],
 )
 def test_one_net_predicts_the_same_bits(network, series, path):
     clf = SITSClassifier(network, max_epochs=2, random_state=0).fit(series.X, series.y)

@@ -14,7 +14,7 @@ from sklearn_gkd.networks import SITSNet
 from sklearn_gkd.persistence import load_model, save_model
 
 FOLDER = Path(__file__).parent / "reference_predictions"
-NAMES = ["student", "cnn", "table"]
+NAMES = ["student", "cnn", "table", "ensemble"]
 
 
 def series():
@@ -45,10 +45,13 @@ def main():
     budget = {"lr": 1e-2, "max_epochs": 5, "batch_size": 16}
     mlp = SITSNet("mlp", module__width=12, module__features=8, module__head=8, **budget)
     cnn = SITSNet("cnn", module__filters=[6, 8], module__kernels=[3, 1], module__head=8, **budget)
+    sizes = {"module__n_members": 2, "module__width": 12, "module__features": 6, "module__head": 6}
+    ensemble = SITSNet("ensemble", **sizes, **budget)
     fitted = [
         GKDClassifier(mlp, mlp, random_state=0).fit(X, y, X_priv=X_priv),
         SITSClassifier(cnn, random_state=0).fit(X, y),
         SITSClassifier(mlp, n_channels=2, random_state=0).fit(rows_of("table", X), y),
+        SITSClassifier(ensemble, random_state=0).fit(X, y),
     ]
     for name, clf in zip(NAMES, fitted, strict=True):
         save_model(clf, FOLDER / f"{name}.safetensors")
