@@ -64,24 +64,33 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
         return tags
 
 
-def interpolate(series: np.ndarray, days: np.ndarray, to_days: np.ndarray) -> np.ndarray:
-    """Interpolate series (n, T, C), NaN where unknown, at other days: (n, T', C)."""
-    n_steps = series.shape[1]
-    observed = ~np.isnan(series)
-    step = np.arange(n_steps)[:, None]
+def neighbours(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the last observed step up to each step (-1: none), and the first from it on (T)."""
+    n_steps = observed.shape[1]
+    step = np.arange(n_steps, dtype=np.int32)[:, None]
     before = np.maximum.accumulate(np.where(observed, step, -1), axis=1)
     after = np.where(observed, step, n_steps)[:, ::-1]
-    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    # The last step at or before a day, and the first at or after it; -1 and T where there is none.
-    last = np.searchsorted(days, to_days, side="right") - 1
-    first = np.searchsorted(days, to_days, side="left")
-    before = np.where(last[:, None] < 0, -1, before[:, last.clip(0)])
-    after = np.where(first[:, None] == n_steps, n_steps, after[:, first.clip(max=n_steps - 1)])
+    return before, np.minimum.accumulate(after, axis=1)[:, ::-1]
+
+
+def between(series, days, row, channel, before, after, day) -> np.ndarray:
+    """Interpolate between two steps, or take one of them where there is no other.
+
+    Parameters
+    ----------
+    series : ndarray of shape (n, T, C)
+    days : ndarray of shape (T,)
+    row, channel, before, after : arrays of int
+        Of each value that is wanted; steps as `neighbours` returns them.
+    day : array
+        When it is wanted.
+    """
+    n_steps = len(days)
     before, after = np.where(before < 0, after, before), np.where(after == n_steps, before, after)
     before, after = before.clip(0, n_steps - 1), after.clip(0, n_steps - 1)
-    left, right = (np.take_along_axis(series, steps, axis=1) for steps in (before, after))
+    left, right = series[row, before, channel], series[row, after, channel]
     span = days[after] - days[before]
-    weight = (to_days[:, None] - days[before]) / np.where(span > 0, span, np.inf)
+    weight = (day - days[before]) / np.where(span > 0, span, np.inf)
     return (left + weight * (right - left)).astype(series.dtype)
 
 

@@ -9,7 +9,7 @@ from sklearn.base import OneToOneFeatureMixin, _fit_context
 
 from sklearn_gkd.base import fresh_fit
 from sklearn_gkd.optical import INDICES, CloudMask, SpectralIndices
-from sklearn_gkd.series import SeriesTransformer, as_days, interpolate
+from sklearn_gkd.series import SeriesTransformer, as_days, between, neighbours
 from sklearn_gkd.speckle import despeckle, from_decibel, to_decibel
 
 __all__ = [
@@ -143,9 +143,14 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
         series, is_table = self._read(X)
         row, channel = np.nonzero(np.isnan(series).all(axis=1))
         series[row, :, channel] = self.medians_.T[channel]
-        filled = interpolate(series, self.days_, self.days_)
-        filled = np.where(np.isnan(series), filled, series)
-        return filled.reshape(len(filled), -1) if is_table else filled
+        observed = ~np.isnan(series)
+        before, after = neighbours(observed)
+        gap = np.nonzero(~observed)
+        row, step, channel = gap
+        series[gap] = between(
+            series, self.days_, row, channel, before[gap], after[gap], self.days_[step]
+        )
+        return series.reshape(len(series), -1) if is_table else series
 
 
 class Resample(SeriesTransformer):
@@ -230,7 +235,15 @@ class Resample(SeriesTransformer):
         ndarray of shape (n, T', C) or (n, T' * C)
         """
         series, is_table = self._read(X)
-        series = interpolate(series, *self._both_days())
+        days, to_days = self._both_days()
+        before, after = neighbours(~np.isnan(series))
+        last = np.searchsorted(days, to_days, side="right") - 1
+        first = np.searchsorted(days, to_days, side="left")
+        # A step of -1 and of T is that of no date: it stands before the first, and after the last.
+        before = np.insert(before, 0, -1, axis=1)[:, last + 1]
+        after = np.append(after, np.full_like(after[:, :1], len(days)), axis=1)[:, first]
+        row, _, channel = np.indices(before.shape, sparse=True)
+        series = between(series, days, row, channel, before, after, to_days[:, None])
         return series.reshape(len(series), -1) if is_table else series
 
     def get_feature_names_out(self, input_features=None):
