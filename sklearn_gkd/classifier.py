@@ -150,12 +150,12 @@ class GKDClassifier(NetClassifier):
     Notes
     -----
     The defaults were chosen on validation rows alone, of splits of two real data sets that the
-    benchmarks do not use. There, the mean of eight small nets was worth two to six points of
-    F-measure over one wide net, and training on all rows one to three over the choice of an epoch
-    by a fifth of them; half or twice the epochs, other learning rates and batches, a temperature
-    of 2 and decisions out of fold were worth less than the splits differ. With gamma=10, the
-    paper's, a teacher of few rows did harm. ``benchmarks/results/evidence.md`` has what the
-    defaults give, beside every control.
+    benchmarks do not use. There, the mean of eight small nets was worth three to five points of
+    F-measure over one wide net, and training on all rows up to five over the choice of an epoch by
+    a fifth of them. Other weights, temperatures, learning rates, batches and epochs differed by
+    less than the splits do, but for gamma=10, the paper's, which was a point or two worse than 1
+    where rows are few, and decisions out of fold, which did harm where every row has a label.
+    ``benchmarks/results/evidence.md`` has what the defaults give, beside every control.
 
     References
     ----------
