@@ -144,6 +144,7 @@ def fitted_together(methods: list[str]) -> Iterator[tuple[str, ...]]:
 
 def run_job(args, data: Bunch, split: int, methods: tuple[str, ...], n_threads: int) -> None:
     """Fit one net or forest on one split, and write what it predicts for the test rows."""
+    data = Bunch(**data)  # Dask may hand a Bunch on as a plain dict
     if args.n_jobs > 1:
         torch.set_num_threads(n_threads)
     groups = data.groups if args.grouped else None
