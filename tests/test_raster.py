@@ -425,7 +425,7 @@ def test_another_number_of_dates_is_an_error(stack, clf, tmp_path):
 def test_blocks_go_to_the_cluster(stack, clf, tmp_path):
     distributed = pytest.importorskip("distributed")
     expected = predict_map(clf, stack.compute(), tmp_path / "a.tif", progress=False)
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, distributed.Client(cluster) as client:
         out = predict_map(clf, stack, tmp_path / "b.tif", progress=False)
         pids = client.run(lambda: __import__("os").getpid())
