@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import joblib
 PACKAGES = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of the packages that what is computed depends on."""
     return {name: version(name) for name in PACKAGES}

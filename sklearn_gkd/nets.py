@@ -2,8 +2,9 @@
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -55,17 +56,21 @@ def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
 
 def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:
     """Build a net's network once, check its logits, and return its number of features."""
+    params = tuple(net.get_params_for("module").items())
+    args = net.module, params, tuple(map(tuple, shapes)), n_classes
     try:
-        logits, features = _outputs_of_zeros(net, shapes, n_classes, "meta")
-    except Exception:  # not every network can do without values
-        logits, features = _outputs_of_zeros(net, shapes, n_classes, "cpu")
-    if logits.shape != (2, n_classes) or features.ndim != 2 or len(features) != 2:
+        hash(params)
+    except TypeError:
+        logits, features = _output_shapes.__wrapped__(*args)
+    else:
+        logits, features = _output_shapes(*args)
+    if logits != (2, n_classes) or len(features) != 2 or features[0] != 2:
         raise ValueError(
-            f"{parameter}'s network returned logits of shape {tuple(logits.shape)} and features of "
-            f"shape {tuple(features.shape)} for 2 rows and {n_classes} classes. Return logits "
+            f"{parameter}'s network returned logits of shape {logits} and features of "
+            f"shape {features} for 2 rows and {n_classes} classes. Return logits "
             "(n, n_classes) and features (n, n_features), or logits alone."
         )
-    return features.shape[1]
+    return features[1]
 
 
 def split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
@@ -110,7 +115,23 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             cudnn.deterministic, cudnn.benchmark = before
 
 
-def _outputs_of_zeros(net: NeuralNet, shapes: Sequence[Shape], n_classes: int, device: str):
-    with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
-        network = net.module(shapes, n_classes, **net.get_params_for("module")).eval()
-        return logits_and_features(network, [torch.zeros(2, *shape) for shape in shapes])
+@lru_cache(maxsize=16)  # the fits of a search ask again and again
+def _output_shapes(
+    module: Callable[..., nn.Module],
+    params: tuple[tuple[str, Any], ...],
+    shapes: tuple[Shape, ...],
+    n_classes: int,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of a network's logits and features for two rows of zeros."""
+
+    def on(device: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
+            network = module(shapes, n_classes, **dict(params)).eval()
+            views = [torch.zeros(2, *shape) for shape in shapes]
+            logits, features = logits_and_features(network, views)
+        return tuple(logits.shape), tuple(features.shape)
+
+    try:
+        return on("meta")
+    except Exception:  # not every network can do without values
+        return on("cpu")

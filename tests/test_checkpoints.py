@@ -146,7 +146,7 @@ def test_what_is_other_starts_anew(clf, series, folder, change):
 
 def test_versions_and_threads_are_part_of_the_name(folder, monkeypatch):
     names = {checkpoints.Checkpoint(folder, "student", [1]).path.name}
-    monkeypatch.setattr("sklearn_gkd.files.version", lambda name: "0")
+    monkeypatch.setattr("sklearn_gkd.files.versions", lambda: {"torch": "0"})
     names.add(checkpoints.Checkpoint(folder, "student", [1]).path.name)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
     names.add(checkpoints.Checkpoint(folder, "student", [1]).path.name)

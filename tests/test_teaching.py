@@ -251,7 +251,7 @@ def test_the_key_holds_what_targets_depend_on_and_nothing_else(series, clf, less
         key({"X_priv": with_one_changed(series.X_priv)}.items()),
         key({"y": y}.items()),
     ]
-    monkeypatch.setattr(files, "version", lambda name: "0")
+    monkeypatch.setattr(files, "versions", lambda: {"torch": "0"})
     others.append(key())
     assert len({same, *others}) == 1 + len(others)
 
