@@ -13,9 +13,8 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/plot_quickstart.py
 
 examples: $(VENV)/installed
-	for script in $(filter-out examples/plot_quickstart.py, $(wildcard examples/plot_*.py)); do \
-		echo $$script; $(BIN)/python $$script || exit; \
-	done
+	printf '%s\n' $(filter-out examples/plot_quickstart.py, $(wildcard examples/plot_*.py)) | \
+		OMP_NUM_THREADS=1 xargs -t -n 1 -P 2 $(BIN)/python
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n auto

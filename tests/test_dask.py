@@ -73,11 +73,15 @@ def test_both_processes_fit_and_rows_stay_together(cluster, series, small):
 
 def test_the_papers_protocol_on_a_cluster(cluster, npz, tmp_path):
     script = Path(__file__).parents[1] / "benchmarks" / "land_cover.py"
-    tables = []
-    for name, options in [("home", []), ("cluster", ["--scheduler", cluster.scheduler.address])]:
-        command = [sys.executable, script, "--data", npz, "--output", tmp_path / name]
-        command += ["--methods", "mlp", "--splits", "2", "--epochs", "1", *options]
-        env = os.environ | {"OMP_NUM_THREADS": "1"}
-        subprocess.run(command, check=True, capture_output=True, env=env)
-        tables.append((tmp_path / name / "table5.csv").read_text())
+    options = ["--data", npz, "--methods", "mlp", "--splits", "2", "--epochs", "1"]
+    commands = {"home": [], "cluster": ["--scheduler", cluster.scheduler.address]}
+    running = [
+        subprocess.Popen(
+            [sys.executable, script, *options, "--output", tmp_path / name, *where],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for name, where in commands.items()
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    tables = [(tmp_path / name / "table5.csv").read_text() for name in commands]
     assert tables[0] == tables[1]
