@@ -2,6 +2,10 @@
 
 Of 82 fits, ``memory`` leaves 4 teachers. With a teacher that costs r students it can therefore gain
 82 (r + 1) / (4 r + 82); the benchmark reports what it does gain, and the share of that bound.
+
+`GKDGridSearchCV` trains the candidates of a fold as stacks. Beside `GridSearchCV` with ``memory``,
+for students of several widths and for the default: it is measured where all of these would be
+stacked, and so tells which of them should be.
 """
 
 import time
@@ -13,7 +17,7 @@ import torch
 from measuring import Ratio
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_gkd import GKDClassifier
+from sklearn_gkd import GKDClassifier, GKDGridSearchCV
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.networks import SITSNet
 
@@ -50,6 +54,31 @@ def cost_of_teacher(sits, short: bool) -> float:
     return both / student - 1
 
 
+def student(name: str, n_epochs: int) -> SITSNet:
+    """Return the default student, or an MLP of a width."""
+    sizes = {}
+    if name != "ensemble":
+        width = int(name)
+        sizes = {"width": width, "features": width, "head": width // 2}
+    module = {f"module__{key}": value for key, value in sizes.items()}
+    return SITSNet("mlp" if sizes else name, max_epochs=n_epochs, batch_size=32, **module)
+
+
+def stack_gain(sits, name: str, n_epochs: int, repeats: int) -> float:
+    """Return the seconds of GridSearchCV with memory over those of GKDGridSearchCV."""
+
+    def run(search) -> None:
+        with TemporaryDirectory() as folder:
+            net = student(name, n_epochs)
+            clf = GKDClassifier(net, net, memory=folder, random_state=0)
+            search(clf, GRID, cv=3, refit=False).fit(sits.X_s1, sits.y, X_priv=sits.X_s2)
+
+    searches = {search.__name__: partial(run, search) for search in (GridSearchCV, GKDGridSearchCV)}
+    seconds = measuring.in_turns(searches, repeats)
+    print(f"{name:24s}", *(f"{key} {value:.2f} s" for key, value in seconds.items()))
+    return seconds["GridSearchCV"] / seconds["GKDGridSearchCV"]
+
+
 def main() -> None:
     """Measure, print, and save or compare."""
     args = measuring.parser(__doc__).parse_args()
@@ -73,6 +102,11 @@ def main() -> None:
         Ratio("27 candidates x 3 folds: memory=None / memory", gain),
         Ratio("the same: share of the bound", gain / bound, 0.85),
     ]
+    widths = ["256"] if args.short else ["64", "128", "256", "512", "1024", "2048", "ensemble"]
+    for name in widths:
+        gain = stack_gain(sits, name, 4 if args.short else 10, 1 if args.short else 5)
+        goal = 2.0 if name == "256" else None
+        ratios.append(Ratio(f"GridSearchCV / GKDGridSearchCV, student {name}", gain, goal))
     measuring.report("search", ratios, args)
 
 

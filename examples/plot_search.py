@@ -5,7 +5,8 @@ A grid search over the three terms of the loss
 The student learns from labels (alpha), the teacher's features (beta) and the teacher's decisions
 (gamma). `GridSearchCV` weighs them like any other parameters, with X_priv in its call. With
 `memory`, candidates that would train the same teacher share it: one teacher a fold, whatever the
-size of the grid. A random forest takes the same call beside it.
+size of the grid. (`GKDGridSearchCV`, in its place, needs no memory and also trains the students
+side by side.) A random forest takes the same call beside it.
 """
 
 # %%

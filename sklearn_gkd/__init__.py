@@ -3,10 +3,12 @@
 from sklearn_gkd.baselines import IgnorePrivileged, SITSClassifier
 from sklearn_gkd.classifier import PAPER_SETTINGS, GKDClassifier
 from sklearn_gkd.exceptions import InterruptedFitWarning, PrivilegedInformationWarning
+from sklearn_gkd.search import GKDGridSearchCV
 
 __all__ = [
     "PAPER_SETTINGS",
     "GKDClassifier",
+    "GKDGridSearchCV",
     "IgnorePrivileged",
     "InterruptedFitWarning",
     "PrivilegedInformationWarning",

@@ -333,9 +333,8 @@ class GKDClassifier(NetClassifier):
                 if teacher is not None:
                     self.teacher_ = teacher
                 train = np.append(train, np.flatnonzero(seen & (labels < 0)))
-                loss = partial(
-                    DistillationLoss, self.alpha, self.beta, self.gamma, self.temperature, weights
-                )
+                terms = (self.alpha, self.beta, self.gamma, self.temperature)
+                loss = partial(DistillationLoss, *map(float, terms), weights)
             self.student_ = self._fit_net(
                 student, [view], [labels, *targets], train, valid, loss, weights, student_seed, task
             )

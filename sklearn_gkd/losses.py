@@ -2,6 +2,8 @@
 
 A net's output is ``(logits, features)``. Its target is a sequence of tensors, the labels first.
 Where the logits are those of k members, (n, k, n_classes), a row's loss is the mean of theirs.
+The output of m candidates that learn side by side is (m, n, k, n_classes) and (m, n, n_features),
+and the loss is theirs, (m,).
 """
 
 import torch
@@ -14,15 +16,15 @@ def feature_reconstruction(student: Tensor, teacher: Tensor) -> Tensor:
 
     Parameters
     ----------
-    student, teacher : Tensor of shape (n, n_features)
+    student, teacher : Tensor of shape (..., n, n_features)
         Features of the same rows.
 
     Returns
     -------
-    Tensor of shape (n,)
+    Tensor of shape (..., n)
         Summed over the features.
     """
-    return (student.sigmoid() - teacher.sigmoid()).square().sum(dim=1)
+    return (student.sigmoid() - teacher.sigmoid()).square().sum(dim=-1)
 
 
 def imitation(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -30,15 +32,15 @@ def imitation(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Ten
 
     Parameters
     ----------
-    student, teacher : Tensor of shape (n, n_classes) or (n, k, n_classes)
+    student, teacher : Tensor of shape (..., n_classes)
         Logits of the same rows; the teacher's may be (n, 1, n_classes).
-    temperature : float
+    temperature : float or Tensor
         Divides both logits before the softmax; the divergence is multiplied by its square, so
         that its gradient does not fade as the targets soften.
 
     Returns
     -------
-    Tensor of shape (n,) or (n, k)
+    Tensor of shape (...)
         Summed over the classes.
     """
     divergence = F.kl_div(
@@ -47,7 +49,7 @@ def imitation(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Ten
         reduction="none",
         log_target=True,
     )
-    return divergence.sum(dim=-1) * temperature**2
+    return (divergence * temperature**2).sum(dim=-1)
 
 
 class LabelLoss(nn.Module):
@@ -67,10 +69,10 @@ class LabelLoss(nn.Module):
         """Return the weighted mean over the labelled rows; 0 where there is none."""
         logits, labels = output[0], target[0]
         weights = row_weights(labels, self.class_weight)
-        if logits.ndim == 3:
-            labels = labels[:, None].expand(logits.shape[:2])
+        if logits.ndim > 2:
+            labels = labels[:, None].expand(logits.shape[:-1])
         rows = F.cross_entropy(logits.movedim(-1, 1), labels, reduction="none", ignore_index=-1)
-        return _mean_over(rows, weights)
+        return _mean_over(_of_members(rows, logits), weights)
 
 
 class DistillationLoss(nn.Module):
@@ -82,9 +84,9 @@ class DistillationLoss(nn.Module):
 
     Parameters
     ----------
-    alpha, beta, gamma : float
+    alpha, beta, gamma : float or Tensor of shape (m,)
         Weights of cross-entropy, feature reconstruction and imitation.
-    temperature : float
+    temperature : float or Tensor of shape (m, 1, 1, 1)
         See `imitation`.
     class_weight : array-like of shape (n_classes,), default=None
         See `LabelLoss`.
@@ -97,24 +99,26 @@ class DistillationLoss(nn.Module):
         self.gamma = gamma
         self.temperature = temperature
         self.label_loss = LabelLoss(class_weight)
+        self.used = [bool(torch.as_tensor(weight).any()) for weight in (alpha, beta, gamma)]
 
     def forward(self, output, target):
         """Return the weighted sum. A term of weight 0 is not computed."""
         logits, features = output
         labels, teacher_logits, teacher_features, taught = target
+        uses_labels, uses_features, uses_decisions = self.used
         loss = logits.new_zeros(())
-        if self.alpha:
+        if uses_labels:
             loss = loss + self.alpha * self.label_loss(output, (labels,))
         n_members = 1
-        if logits.ndim == 3:
-            n_members = logits.shape[1]
+        if logits.ndim > 2:
+            n_members = logits.shape[-2]
             teacher_logits = teacher_logits[:, None]
-        if self.beta:
+        if uses_features:
             rows = feature_reconstruction(features, teacher_features) / n_members
             loss = loss + self.beta * _mean_over(rows, taught)
-        if self.gamma:
+        if uses_decisions:
             rows = imitation(logits, teacher_logits, self.temperature)
-            loss = loss + self.gamma * _mean_over(rows, taught)
+            loss = loss + self.gamma * _mean_over(_of_members(rows, logits), taught)
         return loss
 
 
@@ -127,7 +131,9 @@ def row_weights(labels: Tensor, class_weight) -> Tensor:
     return labelled * of_class[labels.clamp(min=0)]
 
 
+def _of_members(values: Tensor, logits: Tensor) -> Tensor:
+    return values.mean(dim=-1) if logits.ndim > 2 else values
+
+
 def _mean_over(values: Tensor, weights: Tensor) -> Tensor:
-    if values.ndim == 2:
-        values = values.mean(dim=1)
-    return torch.dot(values, weights.to(values.dtype)) / weights.sum().clamp(min=1e-12)
+    return values @ weights.to(values.dtype) / weights.sum().clamp(min=1e-12)

@@ -221,12 +221,21 @@ class MLPEnsemble(nn.Module):
         The logits are each member's, (n, n_members, n_classes), in training, and otherwise the
         logarithms of their mean probabilities, (n, n_classes).
         """
+        logits, features = (of_member.transpose(0, 1) for of_member in self.of_members(views))
+        if not self.training:
+            logits = mean_decision(logits)
+        return logits, features.flatten(1)
+
+    def of_members(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return logits (n_members, n, n_classes) and features (n_members, n, features)."""
         table = torch.cat([view.flatten(1) for view in views], dim=1)
         features = self.body(table.expand(self.n_members, -1, -1))
-        logits = self.head(features).transpose(0, 1)
-        if not self.training:
-            logits = logits.softmax(dim=2).mean(dim=1).clamp(min=1e-30).log()
-        return logits, features.transpose(0, 1).flatten(1)
+        return self.head(features), features
+
+
+def mean_decision(logits: Tensor) -> Tensor:
+    """Return the logarithms of the members' mean probabilities: (..., k, n_classes) without k."""
+    return logits.softmax(dim=-1).mean(dim=-2).clamp(min=1e-30).log()
 
 
 def _dense(n_inputs: int, n_outputs: int) -> list[nn.Module]:

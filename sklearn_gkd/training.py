@@ -9,6 +9,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +24,11 @@ from tqdm.auto import tqdm
 
 from sklearn_gkd.checkpoints import Checkpoint, restore, training_state
 from sklearn_gkd.exceptions import InterruptedFitWarning
+from sklearn_gkd.files import fingerprint
 from sklearn_gkd.losses import row_weights
 from sklearn_gkd.nets import logits_and_features, seeded, split_callbacks
 from sklearn_gkd.progress import Task
+from sklearn_gkd.stacking import Candidates, is_stackable, train_candidates
 from sklearn_gkd.views import Scaling, View
 
 PREDICTION_BATCH = 1024  # larger ones do not stay in a CPU's cache
@@ -203,14 +206,13 @@ def fit_net(
         Where the loss is no number any more, unless there was an epoch before and validation rows
         to tell the best: then an `InterruptedFitWarning`, and the best epoch is kept.
     """
-    depends_on = [
-        type(net),
-        {name: value for name, value in net.get_params().items() if name != "verbose"},
-        [tuple(view) for view in views],
-        [np.asarray(target) for target in targets],
-        [train, valid, n_classes, criterion, class_weight, n_iter_no_change, device.type, seed],
-    ]
-    state_file = None if checkpoint is None else Checkpoint(checkpoint, role, depends_on)
+    stackable = is_stackable(net, criterion)
+    checkpoint_of = None
+    if checkpoint is not None:
+        params = {name: value for name, value in net.get_params().items() if name != "verbose"}
+        data = [tuple(view) for view in views], [np.asarray(target) for target in targets]
+        settings = train, valid, n_classes, class_weight, n_iter_no_change, device.type, seed
+        checkpoint_of = _named_by(checkpoint, role, type(net), params, data, settings)
 
     def rows(index: np.ndarray) -> TensorDataset:
         arrays = [*(view.series[index] for view in views), *(target[index] for target in targets)]
@@ -242,6 +244,18 @@ def fit_net(
         iterator_valid__batch_size=PREDICTION_BATCH,
         train_split=predefined_split(rows(valid)) if len(valid) else None,
     )
+    if stackable and checkpoint_of and isinstance(checkpoint, Candidates):
+        with seeded(seed, device):
+            train_candidates(
+                net,
+                rows(train),
+                checkpoint,
+                criterion,
+                checkpoint_of,
+                class_weight,
+                n_iter_no_change,
+            )
+    state_file = checkpoint_of(criterion) if checkpoint_of else None
     with seeded(seed, device):
         _train(net, rows(train), n_iter_no_change, fit_task, role, state_file)
     epochs = list(net.history)
@@ -250,6 +264,12 @@ def fit_net(
     net.module_.cpu().eval().zero_grad()
     net.device = "cpu"
     return net
+
+
+def _named_by(folder: str | os.PathLike, role: str, *content: Any) -> Callable[[Any], Checkpoint]:
+    """Return a function of the criterion: the checkpoint of the training that has this content."""
+    key = fingerprint(content)
+    return lambda criterion: Checkpoint(folder, role, [key, criterion])
 
 
 def _train(

@@ -1,0 +1,222 @@
+import copy
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils import Bunch
+from torch import nn
+
+from sklearn_gkd import GKDClassifier, stacking, training
+from sklearn_gkd.losses import DistillationLoss, LabelLoss
+from sklearn_gkd.networks import CNN, MLP, MLPEnsemble, SITSNet
+from sklearn_gkd.stacking import Candidates, Stack, is_stackable
+
+LOSSES = [
+    (1.0, 1.0, 1.0, 1.0),
+    (0.5, 1.0, 10.0, 1.0),
+    (2.0, 0.2, 1.0, 4.0),
+    (0.0, 3.0, 0.0, 1.0),
+    (1.0, 0.5, 2.0, 2.0),
+]
+
+
+def small(network, **params):
+    sizes = {"module__width": 16, "module__features": 8, "module__head": 8}
+    budget = {"lr": 1e-2, "max_epochs": 2, "batch_size": 16}
+    return SITSNet(network, **sizes | budget | params)
+
+
+def fit(series, folder, student, loss, *, valid=None, rows=None, **params):
+    """Fit the student of a teacher with as many features."""
+    held_out = {}
+    if valid is not None:
+        held_out = {f"{name}_val": valid[name][rows] for name in ("X", "y", "X_priv")}
+    n_members = 1 if student.module == "mlp" else student.get_params()["module__n_members"]
+    teacher = small("mlp", module__features=8 * n_members)
+    weights = dict(zip(("alpha", "beta", "gamma", "temperature"), loss, strict=True))
+    clf = GKDClassifier(teacher, student, **weights, checkpoint=folder, random_state=0, **params)
+    return clf.fit(series.X, series.y, X_priv=series.X_priv, **held_out)
+
+
+@pytest.fixture
+def stacks(monkeypatch):
+    """The losses of each stack that is trained."""
+    trained = []
+    train = stacking._train
+
+    def spy(net, data, losses, *args):
+        trained.append(losses)
+        return train(net, data, losses, *args)
+
+    monkeypatch.setattr(stacking, "_train", spy)
+    return trained
+
+
+@pytest.fixture
+def folder(tmp_path):
+    candidates = Candidates(tmp_path)
+    candidates.expect(LOSSES)
+    return candidates
+
+
+NETS = [
+    small("mlp"),
+    small("mlp", module__feature_activation=nn.ReLU, optimizer=torch.optim.SGD),
+    small("ensemble", module__n_members=3, module__dropout=0.0),
+]
+
+
+@pytest.mark.parametrize("net", NETS, ids=["dropout", "ReLU and SGD", "ensemble"])
+@pytest.mark.parametrize("params", [{}, {"validation_fraction": 0.3, "class_weight": "balanced"}])
+def test_each_candidate_learns_what_it_would_alone(series, stacks, folder, net, params):
+    for loss in LOSSES:
+        stacked, alone = (fit(series, where, net, loss, **params) for where in (folder, None))
+        np.testing.assert_allclose(
+            stacked.predict_proba(series.X), alone.predict_proba(series.X), atol=3e-3
+        )
+        assert len(stacked.student_.history) == 2
+        for epoch, expected in zip(stacked.student_.history, alone.student_.history, strict=True):
+            counts = {"train_batch_count", "valid_batch_count"}
+            assert epoch.keys() == expected.keys() - counts
+            for name in epoch.keys() - {"batches", "dur"}:
+                assert epoch[name] == pytest.approx(expected[name], rel=1e-3)
+    assert stacks == [sorted(LOSSES)]
+
+
+class CapturedError(Exception):
+    """The fit has come to its stack."""
+
+
+@pytest.mark.parametrize("student", NETS, ids=["dropout", "ReLU and SGD", "ensemble"])
+def test_in_double_precision_they_agree_to_1e_6(series, folder, monkeypatch, student):
+    """The stack beside a plain loop over each candidate; nets and data in double precision."""
+    captured = {}
+
+    def capture(net, data, *args):
+        captured.update(net=net, data=data)
+        raise CapturedError
+
+    monkeypatch.setattr(training, "train_candidates", capture)
+    with pytest.raises(CapturedError):
+        fit(series, folder, clone(student), LOSSES[0])
+    net, data = captured["net"], captured["data"]
+    data.tensors = [t.double() if t.is_floating_point() else t for t in data.tensors]
+    torch.manual_seed(0)
+    net.initialize()
+    net.module_.double()
+    start, seed = copy.deepcopy(net.module_.state_dict()), torch.get_rng_state()
+    monkeypatch.setattr(stacking, "Stack", lambda *args: Stack(*args).double())
+    states = list(stacking._train(net, data, LOSSES, None, None, None))
+    for loss, state in zip(LOSSES, states, strict=True):
+        torch.set_rng_state(seed)
+        net.module_.load_state_dict(start)
+        net.optimizer_.state.clear()
+        criterion = DistillationLoss(*loss)
+        for _ in range(net.max_epochs):
+            for views, targets in net.get_iterator(data, training=True):
+                net.optimizer_.zero_grad()
+                criterion(net.module_(views), targets).backward()
+                net.optimizer_.step()
+        for name, value in net.module_.state_dict().items():
+            torch.testing.assert_close(state["module"][name], value, rtol=1e-6, atol=1e-6)
+
+
+def test_each_candidate_ends_in_time_and_keeps_its_best_epoch(series, stacks, folder):
+    train, valid = np.arange(0, 120, 2), np.arange(1, 120, 2)
+    part = Bunch(X=series.X[train], X_priv=series.X_priv[train], y=series.y[train])
+    student = small("mlp", max_epochs=30)
+    ends = set()
+    for loss in LOSSES:
+        clf = fit(part, folder, student, loss, valid=series, rows=valid, n_iter_no_change=2)
+        accuracies = clf.student_.history[:, "valid_acc"]
+        best = int(np.argmax(accuracies))
+        ends.add((len(accuracies), best))
+        assert len(accuracies) == best + 3
+        assert clf.score(series.X[valid], series.y[valid]) == pytest.approx(accuracies[best])
+    assert len(stacks) == 1
+    assert len(ends) > 1
+
+
+def test_a_candidate_that_diverges_harms_no_other(series, tmp_path):
+    losses = [*LOSSES, (1.0, 1.0, 1e38, 1.0)]
+    folder = Candidates(tmp_path)
+    folder.expect(losses)
+    with pytest.raises(ValueError, match="The loss of the student is no number"):
+        fit(series, folder, small("mlp", optimizer=torch.optim.SGD), losses[-1])
+    stacked, alone = (
+        fit(series, where, small("mlp", optimizer=torch.optim.SGD), LOSSES[0])
+        for where in (folder, None)
+    )
+    np.testing.assert_allclose(
+        stacked.predict_proba(series.X), alone.predict_proba(series.X), atol=1e-3
+    )
+
+
+def test_what_compares_features_is_apart(tmp_path):
+    folder = Candidates(tmp_path)
+    without = [(1.0, 0.0, float(gamma), 1.0) for gamma in range(1, 6)]
+    folder.expect([*LOSSES, *without])
+    assert folder.stack_of(without[0], 10) == without
+    assert folder.stack_of(LOSSES[0], 10) == sorted(LOSSES)
+
+
+def test_stacks_are_no_wider_than_what_gains(tmp_path):
+    folder = Candidates(tmp_path)
+    losses = [(1.0, 1.0, float(gamma), 1.0) for gamma in range(27)]
+    folder.expect(losses)
+    stacks = {tuple(folder.stack_of(loss, 512)) for loss in losses}
+    assert sorted(map(len, stacks)) == [13, 14]
+    assert sorted(sum(stacks, ())) == losses
+    assert folder.stack_of((2.0, 1.0, 1.0, 1.0), 512) == []
+    folder.expect([])
+    assert folder.stack_of(losses[0], 256) == []
+
+
+def test_a_large_net_trains_by_itself(series, stacks, folder, monkeypatch):
+    monkeypatch.setattr(stacking, "LARGEST", 16 * 16 - 1)
+    fit(series, folder, small("mlp"), LOSSES[0])
+    assert stacks == []
+    monkeypatch.setattr(stacking, "LARGEST", 16 * 16)
+    fit(series, folder, small("mlp"), LOSSES[1])
+    assert stacks == [sorted(LOSSES)]
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        SITSNet(CNN),
+        small(MLP, callbacks="disable"),
+        small(MLP, optimizer=torch.optim.Adadelta),
+        small(MLP, verbose=2),
+    ],
+    ids=["cnn", "callbacks", "optimizer", "verbose"],
+)
+def test_other_nets_train_by_themselves(net):
+    distilled = partial(DistillationLoss, *LOSSES[0], None)
+    assert not is_stackable(net, distilled)
+    assert is_stackable(small(MLP), distilled)
+    assert not is_stackable(small(MLP), LabelLoss)
+
+
+def test_a_stack_is_its_network_many_times(series):
+    torch.manual_seed(0)
+    views = [torch.randn(10, 6, 2)]
+    for network in (
+        MLP([(6, 2)], 3, width=16, features=8, head=8).eval(),
+        MLPEnsemble([(6, 2)], 3, n_members=2, width=16, features=8, head=8).eval(),
+    ):
+        state = torch.get_rng_state()
+        stack = Stack(network, 4).eval()
+        assert torch.equal(state, torch.get_rng_state())
+        logits, features = network(*views)
+        stacked_logits, stacked_features = stack(*views)
+        for candidate in range(4):
+            torch.testing.assert_close(
+                stacked_logits[candidate, :, 0].softmax(1), logits.softmax(1)
+            )
+            torch.testing.assert_close(stacked_features[candidate], features)
+            own = stack.candidate(candidate)
+            for name, value in network.state_dict().items():
+                assert torch.equal(own[name], value)
