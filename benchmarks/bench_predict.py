@@ -26,27 +26,28 @@ def bare(network, rows: torch.Tensor) -> torch.Tensor:
 
 def main() -> None:
     """Measure, print, and save or compare."""
-    args = measuring.parser(__doc__).parse_args()
+    args = measuring.add_device(measuring.parser(__doc__)).parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     n_rows = 50_000 if args.short else 1_000_000
     train = make_sits(1000, random_state=0)
     X = np.tile(train.X_s1, (n_rows // 1000, 1, 1))
     net = SITSNet("mlp", max_epochs=1)
-    clf = GKDClassifier(net, net, random_state=0).fit(train.X_s1, train.y, X_priv=train.X_s2)
+    clf = GKDClassifier(net, net, device=args.device, random_state=0)
+    clf.fit(train.X_s1, train.y, X_priv=train.X_s2)
     forest = RandomForestClassifier(500, n_jobs=torch.get_num_threads(), random_state=0)
     forest.fit(train.X_s1.reshape(1000, -1), train.y)
-    network = MLP([X.shape[1:]], 7).eval()
+    network = MLP([X.shape[1:]], 7).eval().to(args.device)
     clf.predict(X[:1000])
     memory = measuring.memory_added(partial(clf.predict, X))
     functions = {
         "predict": partial(clf.predict, X),
-        "bare network": partial(bare, network, torch.tensor(X)),
+        "bare network": partial(bare, network, torch.tensor(X, device=args.device)),
     }
     seconds = measuring.in_turns(functions, 5)
     seconds |= measuring.in_turns({"forest": partial(forest.predict, X.reshape(n_rows, -1))}, 1)
     work = 2 * n_rows * sum(p.numel() for p in network.parameters() if p.ndim == 2)
-    rate = measuring.matrix_rate()
+    rate = measuring.matrix_rate(args.device)
     for name, value in seconds.items():
         print(f"{name:14s} {n_rows / value:12.0f} rows/s")
     print(

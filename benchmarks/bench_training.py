@@ -9,7 +9,6 @@ The workload is the paper's: 4,298 training rows of 31 x 2 and 23 x 5 values, 7 
   targets computed once.
 """
 
-import time
 from functools import partial
 from typing import ClassVar
 
@@ -47,26 +46,27 @@ class Clock(Callback):
 
     def on_epoch_begin(self, net, **kwargs):
         """Note when an epoch begins."""
-        self.noted.setdefault(self.name, []).append(time.perf_counter())
+        self.noted.setdefault(self.name, []).append(measuring.now())
 
     def on_train_end(self, net, **kwargs):
         """Note when the training ends."""
-        self.noted[self.name].append(time.perf_counter())
+        self.noted[self.name].append(measuring.now())
 
 
 class Rows:
     """The training and validation rows: standardised tensors, and the arrays they come from."""
 
-    def __init__(self, n_train: int, n_valid: int):
+    def __init__(self, n_train: int, n_valid: int, device: str):
+        self.device = device
         sits = make_sits(n_train + n_valid, random_state=0)
         self.train, self.valid = slice(n_train), slice(n_train, None)
         self.arrays = [sits.X_s1, sits.X_s2, sits.y]
         codes = {name: code for code, name in enumerate(sorted(set(sits.y)))}
-        self.labels = torch.tensor([codes[name] for name in sits.y])
+        self.labels = torch.tensor([codes[name] for name in sits.y], device=device)
         self.n_classes = len(codes)
         self.views = []
         for X in self.arrays[:2]:
-            view = torch.tensor(X)
+            view = torch.tensor(X, device=device)
             known = view[self.train].flatten(0, 1)
             self.views.append((view - known.mean(0)) / known.std(0))
         self.shapes = [tuple(view.shape[1:]) for view in self.views]
@@ -88,7 +88,7 @@ def ours(rows: Rows) -> dict[str, float]:
     (X, X_val), (X_priv, X_priv_val), (y, y_val) = (
         (array[rows.train], array[rows.valid]) for array in rows.arrays
     )
-    clf = GKDClassifier(**nets, random_state=0)
+    clf = GKDClassifier(**nets, device=rows.device, random_state=0)
     clf.fit(X, y, X_priv=X_priv, X_val=X_val, y_val=y_val, X_priv_val=X_priv_val)
     return {role: times[-1] - times[-2] for role, times in Clock.noted.items()}
 
@@ -149,7 +149,10 @@ class Stock(nn.Module):
 def textbook(rows: Rows, networks: dict[str, nn.Module]) -> dict[str, NeuralNet]:
     """Return both nets, initialized."""
     parts = [
-        Dataset({"s1": rows.views[0][part], "s2": rows.views[1][part]}, rows.labels[part])
+        Dataset(
+            {"s1": rows.views[0][part].cpu(), "s2": rows.views[1][part].cpu()},
+            rows.labels[part].cpu(),
+        )
         for part in (rows.train, rows.valid)
     ]
     common = {
@@ -159,6 +162,7 @@ def textbook(rows: Rows, networks: dict[str, nn.Module]) -> dict[str, NeuralNet]
         "batch_size": BATCH,
         "train_split": predefined_split(parts[1]),
         "verbose": 0,
+        "device": rows.device,
     }
     teacher_module = OfDict(Stock(networks["teacher"]), ["s1", "s2"])
     student_module = OfDict(Stock(networks["student"]), ["s1"])
@@ -188,7 +192,7 @@ class ByHand:
             for tensors in (self.views, self.targets)
         )
         self.network.train()
-        for batch in torch.randperm(len(targets[0])).split(BATCH):
+        for batch in torch.randperm(len(targets[0]), device=self.rows.device).split(BATCH):
             self.optimizer.zero_grad()
             output = self.network(*(view[batch] for view in views))
             self.loss(output, [target[batch] for target in targets]).backward()
@@ -210,7 +214,7 @@ def by_hand(rows: Rows, networks: dict[str, nn.Module]) -> dict[str, ByHand]:
         parts = zip(*(view.split(1024) for view in rows.views), strict=True)
         outputs = [networks["teacher"].eval()(*part) for part in parts]
     taught = [torch.cat(tensors) for tensors in zip(*outputs, strict=True)]
-    targets = [rows.labels, *taught, torch.ones(len(rows.labels))]
+    targets = [rows.labels, *taught, torch.ones(len(rows.labels), device=rows.device)]
     student = ByHand(networks["student"], rows.views[:1], targets, DistillationLoss(), rows)
     teacher = ByHand(networks["teacher"], rows.views, targets[:1], LabelLoss(), rows)
     return {"teacher": teacher, "student": student}
@@ -227,8 +231,8 @@ def flops(network: nn.Module, views: list[torch.Tensor]) -> int:
 def new_networks(rows: Rows) -> dict[str, nn.Module]:
     """Return the paper's two networks."""
     return {
-        "teacher": CNN(rows.shapes, rows.n_classes),
-        "student": MLP(rows.shapes[:1], rows.n_classes),
+        "teacher": CNN(rows.shapes, rows.n_classes).to(rows.device),
+        "student": MLP(rows.shapes[:1], rows.n_classes).to(rows.device),
     }
 
 
@@ -245,11 +249,11 @@ def fit_memory(rows: Rows) -> float:
 
 def main() -> None:
     """Measure, print, and save or compare."""
-    args = measuring.parser(__doc__).parse_args()
+    args = measuring.add_device(measuring.parser(__doc__)).parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    rows = Rows(640, 256) if args.short else Rows(4298, 1719)
-    memory = fit_memory(rows)
+    rows = Rows(*((640, 256) if args.short else (4298, 1719)), args.device)
+    memory = fit_memory(rows) if args.device == "cpu" else None
     skorch_nets, loops = textbook(rows, new_networks(rows)), by_hand(rows, new_networks(rows))
     functions = {}
     for role in ("teacher", "student"):
@@ -267,7 +271,7 @@ def main() -> None:
     for function in functions.values():
         function()
     seconds = measuring.in_turns(functions, 5)
-    rate = measuring.matrix_rate()
+    rate = measuring.matrix_rate(args.device)
     n_steps = -(-rows.train.stop // BATCH)
     ratios = []
     for role, network in new_networks(rows).items():
@@ -289,7 +293,8 @@ def main() -> None:
                 0.6 if role == "teacher" else None,
             ),
         ]
-    ratios.append(Ratio("fit: (3 x data + nets + optimizers) / memory added", memory, 1.0))
+    if memory:
+        ratios.append(Ratio("fit: (3 x data + nets + optimizers) / memory added", memory, 1.0))
     for name, value in seconds.items():
         print(f"{name:20s} {value:8.3f} s an epoch")
     print(f"matrix products      {rate / 1e9:8.0f} GFLOP/s")
