@@ -19,9 +19,9 @@ class GKDGridSearchCV(GridSearchCV):
     Candidates that differ in alpha, beta, gamma or temperature alone have the same data, initial
     weights, batches and dropout, so their students learn side by side, by batched matrix products,
     each with its own validation record and best epoch; and the teacher is fitted once for each
-    fold. Scores are those of `GridSearchCV`, but for the order of floating-point sums. All else is
-    `GridSearchCV`'s: parameters, routing, errors and attributes. Its times are not: the first
-    candidate of a stack has the time of all.
+    fold. Scores are those of `GridSearchCV`, but for the order of floating-point sums, which over
+    many epochs can move one as another seed would. All else is `GridSearchCV`'s: parameters,
+    routing, errors and attributes; but the first candidate of a stack has the time of all.
 
     Students are stacked that are a `SITSNet` of "mlp" or "ensemble" with Adam, AdamW or SGD,
     without callbacks, and small enough to gain from it: no layer has more than 2**18 weights, as
@@ -49,8 +49,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     Notes
     -----
     How much faster it is than GridSearchCV with ``memory`` is in ``benchmarks/results/speed.md``:
-    the narrower the student, the more. The default students are an ensemble, which is a stack
-    already, and gain little where each process has one thread.
+    the narrower the student, the more. The default student is an ensemble, which is a stack
+    already, and gains little where each process has one thread. Until the search ends, each
+    candidate's student lies in a temporary folder, or in the estimator's ``checkpoint``.
 
     Examples
     --------

@@ -25,7 +25,7 @@ from sklearn_gkd.layers import Dropout, MemberBatchNorm, MemberLinear
 from sklearn_gkd.losses import DistillationLoss, row_weights
 from sklearn_gkd.networks import MLP, MLPEnsemble, SITSNet, mean_decision
 
-# What gains: measured by bench_search.py on CPUs of 1 to 4 threads.
+# What gains, measured on CPUs of 1 to 4 threads; of more, each net by itself is as fast.
 LARGEST = 2**18  # weights of a candidate's layer
 WIDEST = 8192  # units side by side
 
@@ -49,6 +49,7 @@ class Candidates(os.PathLike):
 
     def expect(self, losses: Sequence[Weights]) -> None:
         """Tell the fits to come which (alpha, beta, gamma, temperature) they have; none ends it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "candidates.json").write_text(json.dumps(sorted(set(losses))))
 
     def stack_of(self, own: Weights, n_units: int) -> list[Weights]:

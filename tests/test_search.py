@@ -72,6 +72,18 @@ def test_two_processes_find_the_same(series, clf):
     pd.testing.assert_frame_equal(*scores)
 
 
+def test_with_a_checkpoint_a_search_that_was_killed_goes_on(series, clf, trained, tmp_path):
+    clf.set_params(checkpoint=tmp_path / "states", memory=str(tmp_path / "targets"))
+    searches = []
+    for _ in range(2):
+        search = GKDGridSearchCV(clf, GRID, cv=2).fit(series.X, series.y, X_priv=series.X_priv)
+        searches.append(pd.DataFrame(search.cv_results_).filter(regex="test_score"))
+        assert search.best_estimator_.checkpoint == tmp_path / "states"
+    assert len(trained[1]) == 4
+    assert trained[0].count("teacher") == 3
+    pd.testing.assert_frame_equal(*searches)
+
+
 def test_in_a_pipeline(series, clf, trained):
     pipeline = make_pipeline(StandardScaler(), clf.set_params(n_channels=2))
     grid = {f"gkdclassifier__{name}": values for name, values in GRID.items()}
