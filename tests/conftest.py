@@ -12,6 +12,12 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def seeded_draws():
+    """What is drawn without a random_state is the same in every run of a test."""
+    np.random.seed(0)  # noqa: NPY002 - of check_random_state(None)
+
+
 @pytest.fixture
 def series():
     """Three classes that a rise in the season tells apart: faint in X, plain in X_priv."""
