@@ -15,7 +15,7 @@ SMALL = SITSNet(
     module__head=16,
     module__dropout=0.0,
     lr=1e-2,
-    max_epochs=30,
+    max_epochs=20,
     batch_size=16,
 )
 
