@@ -1,4 +1,4 @@
-"""A grid search whose candidates train together where they differ in the loss alone."""
+"""A grid search that trains candidates together which differ in loss or learning rate alone."""
 
 from numbers import Real
 from tempfile import TemporaryDirectory
@@ -6,22 +6,24 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, ParameterGrid
+from skorch import NeuralNet
 
 from sklearn_gkd.classifier import GKDClassifier
-from sklearn_gkd.stacking import Candidates, Weights
+from sklearn_gkd.stacking import Candidates, Setting
 
-LOSS = ("alpha", "beta", "gamma", "temperature")
+STACKED = ("alpha", "beta", "gamma", "temperature", "student__lr")
 
 
 class GKDGridSearchCV(GridSearchCV):
     """GridSearchCV that trains a `GKDClassifier` for many weights of its loss as one stack.
 
-    Candidates that differ in alpha, beta, gamma or temperature alone have the same data, initial
-    weights, batches and dropout, so their students learn side by side, by batched matrix products,
-    each with its own validation record and best epoch; and the teacher is fitted once for each
-    fold. Scores are those of `GridSearchCV`, but for the order of floating-point sums, which over
-    many epochs can move one as another seed would. All else is `GridSearchCV`'s: parameters,
-    routing, errors and attributes; but the first candidate of a stack has the time of all.
+    Candidates that differ in alpha, beta, gamma, temperature or student__lr alone have the same
+    data, initial weights, batches and dropout, so their students learn side by side, by batched
+    matrix products, each with its own validation record and best epoch; and the teacher is fitted
+    once for each fold. Scores are those of `GridSearchCV`, but for the order of floating-point
+    sums, which over many epochs can move one as another seed would. All else is `GridSearchCV`'s:
+    parameters, routing, errors and attributes; but the first candidate of a stack has the time of
+    all.
 
     Students are stacked that are a `SITSNet` of "mlp" or "ensemble" with Adam, AdamW or SGD,
     without callbacks, and small enough to gain from it: no layer has more than 2**18 weights, as
@@ -90,7 +92,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             candidates = Candidates(before["checkpoint"] or folder)
             kept = {"checkpoint": candidates, "memory": before["memory"] or folder}
             self.estimator = clone(given).set_params(**_prefixed(prefix, kept))
-            candidates.expect(self._losses(prefix, classifier))
+            candidates.expect(self._groups(prefix, classifier))
             try:
                 super().fit(X, y, **params)
             finally:
@@ -107,18 +109,32 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         if classifier is not None:
             classifier.checkpoint.expect([])
 
-    def _losses(self, prefix: str, classifier: GKDClassifier) -> list[Weights]:
-        """Return the weights of the loss of each candidate that distils."""
-        names = [f"{prefix}{name}" for name in LOSS]
-        defaults = [getattr(classifier, name) for name in LOSS]
-        losses = []
+    def _groups(self, prefix: str, classifier: GKDClassifier) -> list[list[Setting]]:
+        """Return what the candidates that distil can be stacked by, grouped by what they cannot."""
+        stacked = {f"{prefix}{name}" for name in STACKED}
+        groups: dict[str, list[Setting]] = {}
         for candidate in ParameterGrid(self.param_grid):
-            values = [candidate.get(*default) for default in zip(names, defaults, strict=True)]
+            params = classifier.get_params(deep=False) | {
+                name.removeprefix(prefix): value
+                for name, value in candidate.items()
+                if name.startswith(prefix)
+            }
+            student = params["student"]
+            params.setdefault(
+                "student__lr", student.lr if isinstance(student, NeuralNet) else params["lr"]
+            )
+            values = [params[name] for name in STACKED]
             if all(isinstance(value, Real) for value in values):
-                alpha, beta, gamma, temperature = map(float, values)
-                if min(alpha, beta, gamma) >= 0 and beta + gamma > 0 and temperature > 0:
-                    losses.append((alpha, beta, gamma, temperature))
-        return losses
+                setting = Setting(*map(float, values))
+                if _distils(setting):
+                    others = [item for item in candidate.items() if item[0] not in stacked]
+                    groups.setdefault(repr(others), []).append(setting)
+        return list(groups.values())
+
+
+def _distils(setting: Setting) -> bool:
+    *weights, temperature, lr = setting
+    return min(weights) >= 0 and sum(weights[1:]) > 0 and temperature > 0 and lr > 0
 
 
 def _classifier_within(estimator: BaseEstimator) -> tuple[str, GKDClassifier | None]:

@@ -1,4 +1,4 @@
-"""Students that differ only in the weights of their loss, trained side by side as one net.
+"""Students that differ only in their loss or learning rate, trained side by side as one net.
 
 Such candidates of a search have data, seed, initial weights, batches and dropout in common. In a
 stack, each learns what it would learn by itself, but for the order of floating-point sums.
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +29,19 @@ from sklearn_gkd.networks import MLP, MLPEnsemble, SITSNet, mean_decision
 LARGEST = 2**18  # weights of a candidate's layer
 WIDEST = 8192  # units side by side
 
-Weights = tuple[float, float, float, float]
+
+class Setting(NamedTuple):
+    """What the candidates of a stack differ in."""
+
+    alpha: float
+    beta: float
+    gamma: float
+    temperature: float
+    lr: float
+
+    def terms(self) -> tuple[bool, bool]:
+        """Return whether the loss compares decisions, and whether it compares features."""
+        return self.alpha + self.gamma > 0, self.beta > 0
 
 
 class Candidates(os.PathLike):
@@ -47,21 +59,25 @@ class Candidates(os.PathLike):
     def __fspath__(self) -> str:
         return str(self.folder)
 
-    def expect(self, losses: Sequence[Weights]) -> None:
-        """Tell the fits to come which (alpha, beta, gamma, temperature) they have; none ends it."""
+    def expect(self, groups: Sequence[Sequence[Setting]]) -> None:
+        """Tell the fits to come their settings, grouped by all other parameters; none ends it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "candidates.json").write_text(json.dumps(sorted(set(losses))))
+        (self.folder / "candidates.json").write_text(json.dumps(groups))
 
-    def stack_of(self, own: Weights, n_units: int) -> list[Weights]:
+    def stack_of(self, own: Setting, n_units: int) -> list[Setting]:
         """Return the candidates of one's stack, where each has layers of n_units.
 
-        Those that compare features and those that do not are apart.
+        They are those of every group that it is in. Those without the same terms in their loss are
+        apart: a layer that no term reaches does not learn, and its weights do not decay.
         """
         path = self.folder / "candidates.json"
-        losses = [tuple(loss) for loss in json.loads(path.read_text())] if path.exists() else []
-        losses = [loss for loss in losses if (loss[1] > 0) == (own[1] > 0)]
-        n_stacks = -(-len(losses) * n_units // WIDEST)
-        return losses[losses.index(own) % n_stacks :: n_stacks] if own in losses else []
+        groups = json.loads(path.read_text()) if path.exists() else []
+        mine = [{Setting(*values) for values in group} for group in groups if [*own] in group]
+        if not mine:
+            return []
+        settings = sorted(s for s in set.intersection(*mine) if s.terms() == own.terms())
+        n_stacks = -(-len(settings) * n_units // WIDEST)
+        return settings[settings.index(own) % n_stacks :: n_stacks]
 
 
 class Stack(MLPEnsemble):
@@ -152,7 +168,7 @@ def is_stackable(net: NeuralNet, criterion: Any) -> bool:
         and net.module in (MLP, MLPEnsemble)
         and getattr(criterion, "func", None) is DistillationLoss
         and all(name.startswith(("module__", "optimizer__")) for name in others)
-        and "optimizer__param_groups" not in others
+        and not {"optimizer__param_groups", "optimizer__lr"} & others
         and optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
         and not net.verbose
     )
@@ -163,7 +179,7 @@ def train_candidates(
     data: Dataset,
     candidates: Candidates,
     criterion: Any,
-    checkpoint_of: Callable[[Any], Checkpoint],
+    checkpoint_of: Callable[[Any, Any], Checkpoint],
     class_weight: np.ndarray | None,
     n_iter_no_change: int | None,
 ) -> None:
@@ -182,28 +198,28 @@ def train_candidates(
     criterion : partial of DistillationLoss
         The candidate's own.
     checkpoint_of : callable
-        Returns the checkpoint of the fit with another criterion.
+        Returns the checkpoint of the fit with another criterion and learning rate.
     class_weight, n_iter_no_change
         See `training.fit_net`.
     """
     *weights, class_weight_of_loss = criterion.args
-    if checkpoint_of(criterion).path.exists():
+    if checkpoint_of(criterion, net.lr).path.exists():
         return
     net.initialize()
     network = net.module_.network
     n_units = max(p.numel() for name, p in network.named_parameters() if name.endswith("bias"))
-    losses = candidates.stack_of(tuple(weights), n_units)
-    if len(losses) < 2 or max(p.numel() for p in network.parameters()) > LARGEST:
+    settings = candidates.stack_of(Setting._make([*weights, net.lr]), n_units)
+    if len(settings) < 2 or max(p.numel() for p in network.parameters()) > LARGEST:
         return
-    done = checkpoint_of(losses).path.with_suffix(".trained")
+    done = checkpoint_of(settings, None).path.with_suffix(".trained")
     with FileLock(done.with_suffix(".lock")):
         if done.exists():
             return
-        states = _train(net, data, losses, class_weight_of_loss, class_weight, n_iter_no_change)
-        for loss, state in zip(losses, states, strict=True):
+        states = _train(net, data, settings, class_weight_of_loss, class_weight, n_iter_no_change)
+        for setting, state in zip(settings, states, strict=True):
             if state:
-                own = partial(DistillationLoss, *loss, class_weight_of_loss)
-                checkpoint_of(own).write(state)
+                own = partial(DistillationLoss, *setting[:4], class_weight_of_loss)
+                checkpoint_of(own, setting.lr).write(state)
         done.touch()
 
 
@@ -236,31 +252,32 @@ def _better(name: str, value: float, before: float) -> bool:
 def _train(
     net: NeuralNet,
     data: Dataset,
-    losses: list[Weights],
+    settings: list[Setting],
     class_weight_of_loss: Any,
     class_weight: np.ndarray | None,
     n_iter_no_change: int | None,
 ) -> Iterator[dict | None]:
     """Train a stack of the net, and yield the state in which each candidate's training ends."""
     module = copy.deepcopy(net.module_)
-    module.network = Stack(module.network, len(losses)).to(net.device)
-    args, kwargs = net.get_params_for_optimizer("optimizer", list(module.named_parameters()))
-    optimizer = net.optimizer(*args, **kwargs)
+    module.network = Stack(module.network, len(settings)).to(net.device)
     dtype = next(module.parameters()).dtype
-    alpha, beta, gamma, temperature = torch.tensor(losses, dtype=dtype, device=net.device).T
+    alpha, beta, gamma, temperature, lr = torch.tensor(settings, dtype=dtype, device=net.device).T
     criterion = DistillationLoss(
         alpha, beta, gamma, temperature[:, None, None, None], class_weight_of_loss
     )
+    args, kwargs = net.get_params_for_optimizer("optimizer", list(module.named_parameters()))
+    optimizer = net.optimizer(*args, **kwargs | {"lr": max(setting.lr for setting in settings)})
+    take_step = optimizer.step if (lr == lr[0]).all() else partial(_step, optimizer, lr / lr.max())
     train, valid = net.get_split_datasets(data)
-    records = [_Record() for _ in losses]
+    records = [_Record() for _ in settings]
     for number in range(1, net.max_epochs + 1):
         start = time.perf_counter()
         module.train()
-        scores = {"train_loss": _train_epoch(net, module, criterion, optimizer, train)}
+        scores = {"train_loss": _train_epoch(net, module, criterion, take_step, train)}
         if valid is not None:
             module.eval()
             scores |= _validate(net, module, criterion, class_weight, valid)
-        duration = (time.perf_counter() - start) / len(losses)
+        duration = (time.perf_counter() - start) / len(settings)
         going_on = 0
         for c, record in enumerate(records):
             record.diverged |= not scores["train_loss"][c].isfinite().item()
@@ -273,14 +290,16 @@ def _train(
         if not going_on:
             break
     scaling = {name: value for name, value in net.module_.named_buffers(recurse=False)}
-    for record in records:
+    own_optimizer = net.optimizer_.state_dict()
+    for setting, record in zip(settings, records, strict=True):
+        groups = [group | {"lr": setting.lr} for group in own_optimizer["param_groups"]]
         weights = {f"network.{name}": value for name, value in record.weights.items()}
         yield (
             None
             if record.diverged
             else {
                 "module": weights | scaling,
-                "optimizer": net.optimizer_.state_dict(),
+                "optimizer": own_optimizer | {"param_groups": groups},
                 "history": record.epochs,
                 "random": torch.get_rng_state(),
                 "best": {},
@@ -289,14 +308,24 @@ def _train(
         )
 
 
-def _train_epoch(net, module, criterion, optimizer, data) -> Tensor:
+@torch.no_grad()
+def _step(optimizer: torch.optim.Optimizer, shares: Tensor) -> None:
+    """Take a step, of which each candidate goes its share: in all optimizers, lr scales a step."""
+    parameters = [p.unflatten(0, (len(shares), -1)) for p in optimizer.param_groups[0]["params"]]
+    before = [p.clone() for p in parameters]
+    optimizer.step()
+    for after, start in zip(parameters, before, strict=True):
+        after.copy_(start.lerp(after, shares.view(-1, *[1] * (after.ndim - 1))))
+
+
+def _train_epoch(net, module, criterion, take_step, data) -> Tensor:
     """Return the mean loss of each candidate."""
     totals = []
     for views, targets in net.get_iterator(data, training=True):
-        optimizer.zero_grad()
+        module.zero_grad()
         losses = criterion(module(views), targets)
         losses.sum().backward()
-        optimizer.step()
+        take_step()
         totals.append(losses.detach() * len(targets[0]))
     return torch.stack(totals).sum(dim=0) / len(data)
 

@@ -9,6 +9,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -209,7 +210,7 @@ def fit_net(
     stackable = is_stackable(net, criterion)
     checkpoint_of = None
     if checkpoint is not None:
-        params = {name: value for name, value in net.get_params().items() if name != "verbose"}
+        params = {k: v for k, v in net.get_params().items() if k not in ("lr", "verbose")}
         data = [tuple(view) for view in views], [np.asarray(target) for target in targets]
         settings = train, valid, n_classes, class_weight, n_iter_no_change, device.type, seed
         checkpoint_of = _named_by(checkpoint, role, type(net), params, data, settings)
@@ -255,7 +256,7 @@ def fit_net(
                 class_weight,
                 n_iter_no_change,
             )
-    state_file = checkpoint_of(criterion) if checkpoint_of else None
+    state_file = checkpoint_of(criterion, net.lr) if checkpoint_of else None
     with seeded(seed, device):
         _train(net, rows(train), n_iter_no_change, fit_task, role, state_file)
     epochs = list(net.history)
@@ -266,10 +267,17 @@ def fit_net(
     return net
 
 
-def _named_by(folder: str | os.PathLike, role: str, *content: Any) -> Callable[[Any], Checkpoint]:
-    """Return a function of the criterion: the checkpoint of the training that has this content."""
+def _named_by(
+    folder: str | os.PathLike, role: str, *content: Any
+) -> Callable[[Any, Any], Checkpoint]:
+    """Return a function of criterion and learning rate: the checkpoint of such a training."""
     key = fingerprint(content)
-    return lambda criterion: Checkpoint(folder, role, [key, criterion])
+
+    def checkpoint(criterion: Any, lr: Any) -> Checkpoint:
+        number = float(lr) if isinstance(lr, Real) else lr  # numpy's as Python's
+        return Checkpoint(folder, role, [key, criterion, number])
+
+    return checkpoint
 
 
 def _train(

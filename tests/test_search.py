@@ -101,12 +101,34 @@ def test_in_a_pipeline(series, clf, trained):
 
 def test_other_parameters_make_other_stacks(series, clf, trained):
     grid = [
-        {"student__lr": [1e-3, 1e-2], "gamma": [1, 2, 5, 10]},
+        {"student__module__width": [8, 16], "gamma": [2, 5, 10]},
         {"student__module__dropout": [0.5], "temperature": [1, 2, 3, 4, 5]},
     ]
     GKDGridSearchCV(clf, grid, cv=2, refit=False).fit(series.X, series.y, X_priv=series.X_priv)
-    assert len(trained[1]) == 3 * 2
+    assert sorted(trained[1]) == [3] * 4 + [5] * 2
     assert set(trained[0]) == {"teacher"}
+
+
+def test_learning_rates_are_stacked(series, clf, trained):
+    grid = {"student__lr": np.logspace(-3, -1, 3), "gamma": [1, 10]}
+    params = {"cv": 2, "refit": False}
+    expected = GridSearchCV(clf, grid, **params).fit(series.X, series.y, X_priv=series.X_priv)
+    trained[0].clear()
+    search = GKDGridSearchCV(clf, grid, **params).fit(series.X, series.y, X_priv=series.X_priv)
+    assert trained == (["teacher"] * 2, [6, 6])
+    scores = [s.cv_results_["mean_test_score"] for s in (search, expected)]
+    assert len(set(scores[1])) > 1
+    np.testing.assert_allclose(*scores, atol=0.02)
+
+
+def test_learning_rates_of_both_nets_are_apart(series, trained):
+    clf = GKDClassifier("mlp", "mlp", max_epochs=1, random_state=0)
+    grid = {"lr": [1e-3, 1e-2], "gamma": [1, 10]}
+    search = GKDGridSearchCV(clf, grid, cv=2, refit=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacking, "LARGEST", 2**24)
+        search.fit(series.X, series.y, X_priv=series.X_priv)
+    assert trained == (["teacher"] * 4, [2] * 4)
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores")
