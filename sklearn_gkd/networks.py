@@ -9,6 +9,7 @@ that learn side by side returns the logits of each, (n, k, n_classes), while it 
 from collections.abc import Sequence
 from functools import partial
 from inspect import signature
+from typing import Any
 
 import torch
 from skorch import NeuralNet
@@ -347,5 +348,11 @@ class SITSNet(NeuralNet):
         return {
             name: value
             for name, value in params.items()
-            if name != "_params_to_validate" and value is not defaults.get(name, own)
+            if name != "_params_to_validate" and not _is_alike(value, defaults.get(name, own))
         }
+
+
+def _is_alike(value: Any, default: Any) -> bool:
+    """Return whether a value is the default, or a copy of it as pickle makes them."""
+    contents = [getattr(v, "__dict__", v) for v in (value, default)]
+    return value is default or (type(value) is type(default) and contents[0] == contents[1])

@@ -1,7 +1,10 @@
+import pickle
+
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from skorch.dataset import ValidSplit
 from torch import nn
 
 from sklearn_gkd.layers import Dropout, Linear, MemberBatchNorm, MemberLinear
@@ -109,3 +112,11 @@ def test_sits_net_shows_what_was_chosen():
     assert repr(Pipeline([("net", SITSNet(lr=0.1, module__width=9))])) == (
         "Pipeline(steps=[('net', SITSNet(lr=0.1, module__width=9))])"
     )
+
+
+def test_sits_net_from_another_process_shows_the_same():
+    for given in (SITSNet(), SITSNet(lr=0.1, train_split=None)):
+        copy = pickle.loads(pickle.dumps(given))
+        assert copy.get_params(deep=False).keys() == given.get_params(deep=False).keys()
+        assert repr(Pipeline([("net", clone(copy))])) == repr(Pipeline([("net", given)]))
+    assert "train_split" in SITSNet(train_split=ValidSplit(3)).get_params(deep=False)

@@ -61,13 +61,13 @@ def test_the_best_estimator_is_as_it_was_given(series, clf, tmp_path):
     np.testing.assert_array_equal(search.predict_proba(series.X), alone.predict_proba(series.X))
 
 
-def test_two_processes_find_the_same(series, clf):
-    searches = [
-        GKDGridSearchCV(clf, GRID, cv=2, n_jobs=n_jobs).fit(
-            series.X, series.y, X_priv=series.X_priv
-        )
-        for n_jobs in (1, 2)
-    ]
+def test_two_processes_train_the_same_stacks(series, clf, tmp_path):
+    searches = []
+    for n_jobs in (1, 2):
+        clf.set_params(checkpoint=tmp_path / str(n_jobs))
+        search = GKDGridSearchCV(clf, GRID, cv=2, n_jobs=n_jobs)
+        searches.append(search.fit(series.X, series.y, X_priv=series.X_priv))
+        assert len(list(clf.checkpoint.glob("*.trained"))) == 4
     scores = [pd.DataFrame(s.cv_results_).filter(regex="test_score") for s in searches]
     pd.testing.assert_frame_equal(*scores)
 
