@@ -32,7 +32,7 @@ from sklearn_gkd.progress import Task
 from sklearn_gkd.stacking import Candidates, is_stackable, train_candidates
 from sklearn_gkd.views import Scaling, View
 
-PREDICTION_BATCH = 1024  # larger ones do not stay in a CPU's cache
+PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, a quarter
 WHOLE = 16  # rows: products of fewer, or of a part of them, are rounded otherwise
 
 
@@ -242,7 +242,6 @@ def fit_net(
         iterator_train__shuffle=True,
         iterator_valid=Batches,
         iterator_valid__n_views=len(views),
-        iterator_valid__batch_size=PREDICTION_BATCH,
         train_split=predefined_split(rows(valid)) if len(valid) else None,
     )
     if stackable and checkpoint_of and isinstance(checkpoint, Candidates):
@@ -290,6 +289,7 @@ def _train(
 ) -> None:
     """Train epoch by epoch: skorch would take an interrupt for the end of the training."""
     net.initialize()
+    net.iterator_valid__batch_size = _prediction_batch(net.module_)
     net.notify("on_train_begin", X=data, y=None)
     callbacks = dict(net.callbacks_)
     accuracy, best = callbacks["gkd_accuracy"], callbacks.get("gkd_best_epoch")
@@ -382,7 +382,7 @@ def outputs(
     device's memory does not hold a batch, it is halved, with a warning.
     """
     module = net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
-    start, n_rows = 0, PREDICTION_BATCH
+    start, n_rows = 0, _prediction_batch(module)
     while start < len(views[0]):
         batch = [view[start : start + n_rows] for view in views]
         n = len(batch[0])
@@ -399,6 +399,11 @@ def outputs(
             continue
         start += n_rows
         yield logits[:n], features[:n]
+
+
+def _prediction_batch(module: nn.Module) -> int:
+    convolves = any(isinstance(layer, nn.Conv1d) for layer in module.modules())
+    return PREDICTION_BATCH // 4 if convolves else PREDICTION_BATCH
 
 
 def _padded(values: np.ndarray) -> np.ndarray:

@@ -167,6 +167,31 @@ def test_prediction_in_batches_is_prediction_at_once(series, small, monkeypatch)
     torch.testing.assert_close(torch.cat(parts), whole)
 
 
+def test_convolutions_predict_a_quarter_at_a_time(series, monkeypatch):
+    monkeypatch.setattr("sklearn_gkd.training.PREDICTION_BATCH", 64)
+    sizes = {"teacher": [], "student": []}
+
+    class Sizes(Callback):
+        def __init__(self, role):
+            self.role = role
+
+        def on_batch_end(self, net, batch, training, **kwargs):
+            if not training:
+                sizes[self.role].append(len(batch[0][0]))
+
+    cnn = {"module__filters": [4] * 9, "module__head": 4}
+    nets = [
+        SITSNet(name, max_epochs=1, callbacks=[("sizes", Sizes(role))], **params)
+        for name, role, params in [("cnn", "teacher", cnn), ("mlp", "student", {})]
+    ]
+    held_out = {f"{name}_val": series[name][:40] for name in ("X", "y", "X_priv")}
+    clf = GKDClassifier(*nets, beta=0, random_state=0)
+    clf.fit(series.X, series.y, X_priv=series.X_priv, **held_out)
+    assert sizes == {"teacher": [16, 16, 8], "student": [40]}
+    views = [series.X, series.X_priv]
+    assert [len(part) for part, _ in outputs(clf.teacher_, views, CPU)] == [16] * 7 + [8]
+
+
 def test_what_only_training_needs_is_dropped(series, small):
     net = SITSClassifier(small).fit(series.X, series.y).network_
     assert net.optimizer_ is None
