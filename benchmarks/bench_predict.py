@@ -15,13 +15,14 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.networks import MLP, SITSNet
-from sklearn_gkd.training import PREDICTION_BATCH
+from sklearn_gkd.training import prediction_batch
 
 
 def bare(network, rows: torch.Tensor) -> torch.Tensor:
     """Call the network, batch by batch."""
+    batches = rows.split(prediction_batch(network))
     with torch.inference_mode():
-        return torch.cat([network(batch)[0].argmax(1) for batch in rows.split(PREDICTION_BATCH)])
+        return torch.cat([network(batch)[0].argmax(1) for batch in batches])
 
 
 def main() -> None:

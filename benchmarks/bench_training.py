@@ -27,6 +27,7 @@ from sklearn_gkd import PAPER_SETTINGS, GKDClassifier
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.losses import DistillationLoss, LabelLoss
 from sklearn_gkd.networks import CNN, MLP, SITSNet
+from sklearn_gkd.training import prediction_batch
 
 BATCH = PAPER_SETTINGS["batch_size"]
 LR = PAPER_SETTINGS["lr"]
@@ -199,8 +200,9 @@ class ByHand:
             self.optimizer.step()
         self.network.eval()
         labels = self.rows.labels[self.rows.valid]
+        n_rows = prediction_batch(self.network)
         with torch.inference_mode():
-            parts = zip(*(view[self.rows.valid].split(1024) for view in self.views), strict=True)
+            parts = zip(*(view[self.rows.valid].split(n_rows) for view in self.views), strict=True)
             logits = torch.cat([self.network(*part)[0] for part in parts])
         accuracy = (logits.argmax(1) == labels).float().mean().item()
         if accuracy > self.best:
@@ -210,8 +212,9 @@ class ByHand:
 
 def by_hand(rows: Rows, networks: dict[str, nn.Module]) -> dict[str, ByHand]:
     """Return both loops."""
+    n_rows = prediction_batch(networks["teacher"])
     with torch.no_grad():
-        parts = zip(*(view.split(1024) for view in rows.views), strict=True)
+        parts = zip(*(view.split(n_rows) for view in rows.views), strict=True)
         outputs = [networks["teacher"].eval()(*part) for part in parts]
     taught = [torch.cat(tensors) for tensors in zip(*outputs, strict=True)]
     targets = [rows.labels, *taught, torch.ones(len(rows.labels), device=rows.device)]

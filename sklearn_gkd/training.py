@@ -289,7 +289,7 @@ def _train(
 ) -> None:
     """Train epoch by epoch: skorch would take an interrupt for the end of the training."""
     net.initialize()
-    net.iterator_valid__batch_size = _prediction_batch(net.module_)
+    net.iterator_valid__batch_size = prediction_batch(net.module_)
     net.notify("on_train_begin", X=data, y=None)
     callbacks = dict(net.callbacks_)
     accuracy, best = callbacks["gkd_accuracy"], callbacks.get("gkd_best_epoch")
@@ -382,7 +382,7 @@ def outputs(
     device's memory does not hold a batch, it is halved, with a warning.
     """
     module = net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
-    start, n_rows = 0, _prediction_batch(module)
+    start, n_rows = 0, prediction_batch(module)
     while start < len(views[0]):
         batch = [view[start : start + n_rows] for view in views]
         n = len(batch[0])
@@ -401,7 +401,8 @@ def outputs(
         yield logits[:n], features[:n]
 
 
-def _prediction_batch(module: nn.Module) -> int:
+def prediction_batch(module: nn.Module) -> int:
+    """Return how many rows a network is called on at a time, where it is not trained."""
     convolves = any(isinstance(layer, nn.Conv1d) for layer in module.modules())
     return PREDICTION_BATCH // 4 if convolves else PREDICTION_BATCH
 
