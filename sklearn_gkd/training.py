@@ -32,7 +32,7 @@ from sklearn_gkd.progress import Task
 from sklearn_gkd.stacking import Candidates, is_stackable, train_candidates
 from sklearn_gkd.views import Scaling, View
 
-PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, a quarter
+PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, an eighth
 WHOLE = 16  # rows: products of fewer, or of a part of them, are rounded otherwise
 
 
@@ -404,7 +404,7 @@ def outputs(
 def prediction_batch(module: nn.Module) -> int:
     """Return how many rows a network is called on at a time, where it is not trained."""
     convolves = any(isinstance(layer, nn.Conv1d) for layer in module.modules())
-    return PREDICTION_BATCH // 4 if convolves else PREDICTION_BATCH
+    return PREDICTION_BATCH // 8 if convolves else PREDICTION_BATCH
 
 
 def _padded(values: np.ndarray) -> np.ndarray:

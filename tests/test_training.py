@@ -167,8 +167,8 @@ def test_prediction_in_batches_is_prediction_at_once(series, small, monkeypatch)
     torch.testing.assert_close(torch.cat(parts), whole)
 
 
-def test_convolutions_predict_a_quarter_at_a_time(series, monkeypatch):
-    monkeypatch.setattr("sklearn_gkd.training.PREDICTION_BATCH", 64)
+def test_convolutions_predict_an_eighth_at_a_time(series, monkeypatch):
+    monkeypatch.setattr("sklearn_gkd.training.PREDICTION_BATCH", 128)
     sizes = {"teacher": [], "student": []}
 
     class Sizes(Callback):
