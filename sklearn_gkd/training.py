@@ -242,6 +242,7 @@ def fit_net(
         iterator_train__shuffle=True,
         iterator_valid=Batches,
         iterator_valid__n_views=len(views),
+        iterator_valid__batch_size=PREDICTION_BATCH,
         train_split=predefined_split(rows(valid)) if len(valid) else None,
     )
     if stackable and checkpoint_of and isinstance(checkpoint, Candidates):
