@@ -19,7 +19,7 @@ from rasterio.transform import from_origin
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import make_sits
-from sklearn_gkd.raster import open_stack, predict_map
+from sklearn_gkd.eo.raster import open_stack, predict_map
 
 
 def write_scene(folder: Path, sits, height: int, width: int) -> list[Path]:

@@ -13,9 +13,9 @@ from measuring import Ratio
 from sklearn.ensemble import RandomForestClassifier
 
 from sklearn_gkd import GKDClassifier
+from sklearn_gkd._training.predicting import prediction_batch
 from sklearn_gkd.datasets import make_sits
-from sklearn_gkd.networks import MLP, SITSNet
-from sklearn_gkd.training import prediction_batch
+from sklearn_gkd.networks import MLP, SeriesNet
 
 
 def bare(network, rows: torch.Tensor) -> torch.Tensor:
@@ -33,7 +33,7 @@ def main() -> None:
     n_rows = 50_000 if args.short else 1_000_000
     train = make_sits(1000, random_state=0)
     X = np.tile(train.X_s1, (n_rows // 1000, 1, 1))
-    net = SITSNet("mlp", max_epochs=1)
+    net = SeriesNet("mlp", max_epochs=1)
     clf = GKDClassifier(net, net, device=args.device, random_state=0)
     clf.fit(train.X_s1, train.y, X_priv=train.X_s2)
     forest = RandomForestClassifier(500, n_jobs=torch.get_num_threads(), random_state=0)

@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_gkd import GKDClassifier, GKDGridSearchCV
 from sklearn_gkd.datasets import make_sits
-from sklearn_gkd.networks import SITSNet
+from sklearn_gkd.networks import SeriesNet
 
 GRID = {"alpha": [0.5, 1, 2], "beta": [0.5, 1, 2], "gamma": [1, 5, 10]}
 N_FITS, N_TEACHERS = 82, 4
@@ -28,8 +28,8 @@ def estimator(short: bool, memory=None) -> GKDClassifier:
     """Return the paper's pair, or in short narrower nets with features of the same width."""
     cnn = {"module__filters": [32] * 8 + [128], "module__head": 128} if short else {}
     mlp = {"module__width": 256, "module__features": 256, "module__head": 128} if short else {}
-    teacher = SITSNet("cnn", max_epochs=1, batch_size=32, **cnn)
-    student = SITSNet("mlp", max_epochs=1, batch_size=32, **mlp)
+    teacher = SeriesNet("cnn", max_epochs=1, batch_size=32, **cnn)
+    student = SeriesNet("mlp", max_epochs=1, batch_size=32, **mlp)
     return GKDClassifier(teacher, student, memory=memory, random_state=0)
 
 
@@ -53,14 +53,14 @@ def cost_of_teacher(sits, short: bool) -> float:
     return both / student - 1
 
 
-def student(name: str, n_epochs: int) -> SITSNet:
+def student(name: str, n_epochs: int) -> SeriesNet:
     """Return the default student, or an MLP of a width."""
     sizes = {}
     if name != "ensemble":
         width = int(name)
         sizes = {"width": width, "features": width, "head": width // 2}
     module = {f"module__{key}": value for key, value in sizes.items()}
-    return SITSNet("mlp" if sizes else name, max_epochs=n_epochs, batch_size=32, **module)
+    return SeriesNet("mlp" if sizes else name, max_epochs=n_epochs, batch_size=32, **module)
 
 
 def stack_gain(sits, name: str, n_epochs: int, repeats: int) -> float:

@@ -24,10 +24,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_gkd import PAPER_SETTINGS, GKDClassifier
+from sklearn_gkd._training.predicting import prediction_batch
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.losses import DistillationLoss, LabelLoss
-from sklearn_gkd.networks import CNN, MLP, SITSNet
-from sklearn_gkd.training import prediction_batch
+from sklearn_gkd.networks import CNN, MLP, SeriesNet
 
 BATCH = PAPER_SETTINGS["batch_size"]
 LR = PAPER_SETTINGS["lr"]
@@ -77,7 +77,7 @@ def ours(rows: Rows) -> dict[str, float]:
     """Return the seconds of a later epoch of both nets of a GKDClassifier."""
     Clock.noted.clear()
     nets = {
-        role: SITSNet(
+        role: SeriesNet(
             PAPER_SETTINGS[role],
             lr=LR,
             batch_size=BATCH,

@@ -24,14 +24,14 @@ from tqdm import tqdm
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import load_sits, make_sits
-from sklearn_gkd.displays import GainDisplay
+from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.evaluation import (
+    GainDisplay,
     gain_table,
     privileged_gain,
     scores,
     train_valid_test_split,
 )
-from sklearn_gkd.sits import GapFiller
 
 SUMMARY = (
     "forest",

@@ -30,10 +30,10 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.utils import Bunch
 from tqdm import tqdm
 
-from sklearn_gkd import PAPER_SETTINGS, GKDClassifier, SITSClassifier
+from sklearn_gkd import PAPER_SETTINGS, GKDClassifier, SeriesClassifier
 from sklearn_gkd.datasets import load_sits, make_sits
+from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.evaluation import class_f_measures, scores, train_valid_test_split
-from sklearn_gkd.sits import GapFiller
 
 METHODS = {
     "rf": "RF",
@@ -119,7 +119,7 @@ def check_same_run(args: argparse.Namespace) -> None:
         "paper": args.paper,
         "nets": [
             clf.set_params(**budget(args, clf)).get_params()
-            for clf in (SITSClassifier(), GKDClassifier())
+            for clf in (SeriesClassifier(), GKDClassifier())
         ],
         "versions": {name: version(name) for name in ("sklearn-gkd", "scikit-learn", "torch")},
     }
@@ -187,7 +187,7 @@ def fit_forest(X: np.ndarray, parts: Bunch, seed: int, n_threads: int) -> dict:
 
 
 def fit_net(args, name: str, parts: Bunch, seed: int) -> dict:
-    clf = SITSClassifier(name, device=args.device, random_state=seed)
+    clf = SeriesClassifier(name, device=args.device, random_state=seed)
     clf.set_params(**budget(args, clf)).fit(
         parts.radar[parts.train],
         parts.y[parts.train],

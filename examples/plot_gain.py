@@ -12,12 +12,11 @@ gives the same splits and seeds to the controls that tell these apart.
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import make_sits
-from sklearn_gkd.displays import GainDisplay
-from sklearn_gkd.evaluation import gain_table, privileged_gain
-from sklearn_gkd.networks import SITSNet
+from sklearn_gkd.evaluation import GainDisplay, gain_table, privileged_gain
+from sklearn_gkd.networks import SeriesNet
 
 sits = make_sits(1000, random_state=0)
-net = SITSNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=20)
+net = SeriesNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=20)
 results = privileged_gain(
     GKDClassifier(net, net), sits.X_s1, sits.y, sits.X_s2, n_jobs=2, random_state=0
 )

@@ -26,14 +26,14 @@ from shapely import polygons as as_polygons
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import make_sits
-from sklearn_gkd.raster import (
+from sklearn_gkd.eo import GapFiller, despeckle, from_decibel, to_decibel
+from sklearn_gkd.eo.raster import (
     object_series,
     open_stack,
     predict_map,
     predict_objects,
     training_set,
 )
-from sklearn_gkd.sits import GapFiller, despeckle, from_decibel, to_decibel
 
 PIXEL = 10  # metres
 FIELD = 12  # pixels along a side

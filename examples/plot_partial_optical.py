@@ -17,12 +17,12 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import make_sits
-from sklearn_gkd.networks import SITSNet
+from sklearn_gkd.networks import SeriesNet
 
 sits = make_sits(1200, random_state=0)
 labelled, rest = train_test_split(np.arange(1200), train_size=400, stratify=sits.y, random_state=0)
 unlabelled, test = train_test_split(rest, train_size=400, stratify=sits.y[rest], random_state=0)
-net = SITSNet("ensemble", module__n_members=4, max_epochs=30)
+net = SeriesNet("ensemble", module__n_members=4, max_epochs=30)
 
 # %%
 # Optical series are taken away from more and more of the labelled objects.

@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
-from sklearn_gkd import GKDClassifier, IgnorePrivileged, SITSClassifier
+from sklearn_gkd import GKDClassifier, IgnorePrivileged, SeriesClassifier
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.evaluation import class_f_measures, scores
 
@@ -32,7 +32,7 @@ X_train, X_test, optical_train, optical_test, y_train, y_test = train_test_split
 # Three classifiers of radar. Only the student is taught; the forest ignores X_priv.
 student = GKDClassifier(random_state=0)
 student.fit(X_train, y_train, X_priv=optical_train)
-alone = SITSClassifier(random_state=0).fit(X_train, y_train)
+alone = SeriesClassifier(random_state=0).fit(X_train, y_train)
 forest = IgnorePrivileged(RandomForestClassifier(random_state=0))
 forest.fit(X_train, y_train, X_priv=optical_train)
 

@@ -20,13 +20,13 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 
 from sklearn_gkd import GKDClassifier, IgnorePrivileged
 from sklearn_gkd.datasets import make_sits
-from sklearn_gkd.networks import SITSNet
+from sklearn_gkd.networks import SeriesNet
 
 sits = make_sits(900, random_state=0)
 X_train, X_test, optical_train, _, y_train, y_test = train_test_split(
     sits.X_s1, sits.X_s2, sits.y, test_size=0.3, stratify=sits.y, random_state=0
 )
-net = SITSNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=25)
+net = SeriesNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=25)
 
 # %%
 # Eight weights of the loss and, in the same grid, four plain students: beta and gamma are 0.

@@ -1,17 +1,7 @@
 """Generalized knowledge distillation (learning under privileged information) for scikit-learn."""
 
-from sklearn_gkd.baselines import IgnorePrivileged, SITSClassifier
-from sklearn_gkd.classifier import PAPER_SETTINGS, GKDClassifier
-from sklearn_gkd.exceptions import InterruptedFitWarning, PrivilegedInformationWarning
-from sklearn_gkd.search import GKDGridSearchCV
+import lazy_loader
 
-__all__ = [
-    "PAPER_SETTINGS",
-    "GKDClassifier",
-    "GKDGridSearchCV",
-    "IgnorePrivileged",
-    "InterruptedFitWarning",
-    "PrivilegedInformationWarning",
-    "SITSClassifier",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
 __version__ = "0.1.0.dev0"

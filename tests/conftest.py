@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.utils import Bunch
 
-from sklearn_gkd.networks import SITSNet
+from sklearn_gkd.networks import SeriesNet
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,7 +38,7 @@ def series():
 @pytest.fixture
 def small():
     """A net that trains in a moment; its network is the paper's, narrow."""
-    return SITSNet(
+    return SeriesNet(
         "mlp",
         module__width=16,
         module__features=8,

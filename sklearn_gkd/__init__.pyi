@@ -1,0 +1,23 @@
+from . import datasets, eo, evaluation, exceptions, losses, networks, persistence
+from ._estimators._baselines import IgnorePrivileged, SeriesClassifier
+from ._estimators._classifier import PAPER_SETTINGS, GKDClassifier
+from ._search._grid_search import GKDGridSearchCV
+from .exceptions import InterruptedFitWarning, PrivilegedInformationWarning
+
+__all__ = [
+    "PAPER_SETTINGS",
+    "GKDClassifier",
+    "GKDGridSearchCV",
+    "IgnorePrivileged",
+    "InterruptedFitWarning",
+    "PrivilegedInformationWarning",
+    "SeriesClassifier",
+    "datasets",
+    "eo",
+    "evaluation",
+    "exceptions",
+    "losses",
+    "networks",
+    "persistence",
+]
+__version__: str

@@ -1,0 +1,1 @@
+"""What every room uses; nothing here imports torch."""

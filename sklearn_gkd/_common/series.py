@@ -1,0 +1,91 @@
+"""What X and X_priv may be: 2-D or 3-D, finite, of the same length, scaled by their own statistics.
+
+A view is a float32 array of shape (n, T, C): n series of T steps and C channels. As a table it is
+(n, T * C), time-major: column ``t * C + c``.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sklearn_gkd._common.checks import naming
+
+Shape = tuple[int, int]
+
+
+class Scaling(NamedTuple):
+    """What standardises a view: (series - mean) / scale, broadcast over (T, C)."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+class View(NamedTuple):
+    """Checked series of shape (n, T, C), and whether a table of unknown channels gave them."""
+
+    series: np.ndarray
+    per_column: bool
+
+    @property
+    def shape(self) -> Shape:
+        """(T, C)."""
+        return self.series.shape[1:]
+
+    def followed_by(self, series: np.ndarray) -> "View":
+        """Return the view with more rows."""
+        return View(np.concatenate([self.series, series]), self.per_column)
+
+    def scaling(self) -> Scaling:
+        """Return what standardises the view: per channel or, with per_column, per column.
+
+        What is constant is divided by 1.
+        """
+        axes = 0 if self.per_column else (0, 1)
+        mean = self.series.mean(axis=axes, dtype=np.float64)
+        scale = self.series.std(axis=axes, dtype=np.float64)
+        scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
+        return Scaling(mean.astype(np.float32), scale.astype(np.float32))
+
+
+def as_array(X: Any, name: str) -> Any:
+    """Return X itself where it is an array or a table, and otherwise (a list) as an array."""
+    with naming(name):
+        return X if hasattr(X, "shape") else np.asarray(X)
+
+
+def as_table(X: Any, name: str) -> tuple[Any, Shape | None]:
+    """Return X as a table, and its (T, C) if it came as 3-D (None otherwise)."""
+    X = as_array(X, name)
+    n_dimensions = len(X.shape)
+    if n_dimensions in (1, 2):
+        return X, None
+    if n_dimensions != 3:
+        raise ValueError(
+            f"{name} has {n_dimensions} dimensions; give series as (n, T, C) or as a table "
+            "(n, T * C)."
+        )
+    X = np.asarray(X)
+    _, n_steps, n_channels = X.shape
+    return X.reshape(len(X), n_steps * n_channels), (n_steps, n_channels)
+
+
+def series_shape(
+    n_columns: int, shape: Shape | None, n_channels: int | None, name: str, parameter: str
+) -> Shape:
+    """Return the (T, C) of a view that came as a table of n_columns or, in 3-D, with a shape."""
+    if shape is not None:
+        if n_channels not in (None, shape[1]):
+            raise ValueError(
+                f"{name} is 3-D with {shape[1]} channels, but {parameter}={n_channels}. "
+                f"A 3-D {name} does not need {parameter}: leave it at None."
+            )
+        return shape
+    if n_channels is None:
+        return n_columns, 1
+    if n_columns % n_channels:
+        raise ValueError(
+            f"{name} has {n_columns} columns, which {parameter}={n_channels} does not divide. "
+            f"A table holds T steps of {n_channels} channels, time-major: "
+            f"give all of them, or correct {parameter}."
+        )
+    return n_columns // n_channels, n_channels

@@ -1,0 +1,1 @@
+"""The estimators; users import them from `sklearn_gkd`."""

@@ -1,0 +1,287 @@
+"""What the method is compared with: one net on one view, and any classifier without X_priv."""
+
+from functools import partial
+from typing import ClassVar
+
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
+from torch import nn
+
+from sklearn_gkd._common.checks import fresh_fit
+from sklearn_gkd._common.compat import HasMethods, fit_context
+from sklearn_gkd._common.series import as_table
+from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._training.progress import Task
+from sklearn_gkd._training.resolving import feature_width
+from sklearn_gkd.losses import LabelLoss
+from sklearn_gkd.networks._architectures import MLP
+
+
+class SeriesClassifier(NetClassifier):
+    """One net on one series: the student without a teacher, or the paper's CNN and MLP competitors.
+
+    Parameters
+    ----------
+    network : str, nn.Module class or skorch net, default="ensemble"
+        As `GKDClassifier`'s student. "mlp" has a ReLU after its layer of features, as the paper's
+        competitor does and its student does not.
+    n_channels, max_epochs, batch_size, lr, validation_fraction, n_iter_no_change, class_weight, \
+checkpoint, device, random_state, verbose
+        See `GKDClassifier`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    network_ : skorch.NeuralNet
+        The fitted net, with its ``history``.
+    series_shape_ : tuple of int
+        (T, C) of the series.
+    n_features_in_ : int
+        T * C.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X was a DataFrame.
+
+    References
+    ----------
+    Ienco et al. (2020), "Generalized Knowledge Distillation for Multi-Sensor Remote Sensing
+    Classification: an application to land cover mapping", Tables 2 to 4.
+
+    Examples
+    --------
+    >>> from sklearn_gkd import SeriesClassifier
+    >>> from sklearn_gkd.datasets import make_sits
+    >>> sits = make_sits(200, random_state=0)
+    >>> clf = SeriesClassifier("cnn", max_epochs=1, random_state=0).fit(sits.X_s1, sits.y)
+    >>> clf.predict_proba(sits.X_s1).shape
+    (200, 7)
+    """
+
+    _predicts_with = "network_"
+
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {
+        "groups": True,
+        "X_val": True,
+        "y_val": True,
+    }
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **NetClassifier._parameter_constraints,
+        "network": [str, NeuralNet, callable],
+    }
+
+    def __init__(
+        self,
+        network="ensemble",
+        *,
+        n_channels=None,
+        max_epochs=40,
+        batch_size=64,
+        lr=1e-3,
+        validation_fraction=0.0,
+        n_iter_no_change=None,
+        class_weight=None,
+        checkpoint=None,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.network = network
+        self.n_channels = n_channels
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.checkpoint = checkpoint
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, *, groups=None, X_val=None, y_val=None):
+        """Train the net on the labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series.
+        y : array-like of shape (n,)
+            Class of each row.
+        groups : array-like of shape (n,), default=None
+            No group has rows on both sides of the split into training and validation rows.
+        X_val, y_val : array-like, default=None
+            Validation rows, instead of those that `validation_fraction` holds out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Where an argument is not as described. The estimator is then as it was before.
+        """
+        task = Task.of_fit(self, X, y, 1)
+        with fresh_fit(self):
+            split_seed, seed = self._draw_seeds(2)
+            view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            net = self._net("network")
+            if net.module is MLP and not hasattr(net, "module__feature_activation"):
+                net.set_params(module__feature_activation=nn.ReLU)
+            feature_width(net, "network", [view.shape], len(self.classes_))
+            weights = self._class_weights(labels[train])
+            loss = partial(LabelLoss, weights)
+            self.network_ = self._fit_net(
+                net, [view], [labels], train, valid, loss, weights, seed, task
+            )
+        task.end({})
+        return self
+
+
+class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Lets a classifier that knows nothing of X_priv take the same calls as `GKDClassifier`.
+
+    Series of shape (n, T, C) reach it as tables (n, T * C): a `eo.GapFiller` belongs before it,
+    not in it.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted on X and y alone.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted clone.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn_gkd import IgnorePrivileged
+    >>> from sklearn_gkd.datasets import make_sits
+    >>> sits = make_sits(200, random_state=0)
+    >>> forest = IgnorePrivileged(RandomForestClassifier(random_state=0))
+    >>> forest.fit(sits.X_s1, sits.y, X_priv=sits.X_s2).predict(sits.X_s1).shape
+    (200,)
+    """
+
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {
+        "X_priv": True,
+        "groups": True,
+        "X_unlabeled": True,
+        "X_priv_unlabeled": True,
+        "X_val": True,
+        "y_val": True,
+        "X_priv_val": True,
+    }
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "estimator": [HasMethods(["fit", "predict"])],
+    }
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X,
+        y,
+        X_priv=None,
+        *,
+        groups=None,
+        X_unlabeled=None,
+        X_priv_unlabeled=None,
+        X_val=None,
+        y_val=None,
+        X_priv_val=None,
+    ):
+        """Fit the estimator on X and y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+            What prediction will have too.
+        y : array-like of shape (n,)
+            Class of each row.
+        X_priv, groups, X_unlabeled, X_priv_unlabeled, X_val, y_val, X_priv_val : ignored
+            So that the call is `GKDClassifier.fit`'s.
+
+        Returns
+        -------
+        self
+        """
+        table, _ = as_table(X, "X")
+        self.estimator_ = clone(self.estimator).fit(table, y)
+        return self
+
+    @property
+    def classes_(self):
+        """Class labels."""
+        return self.estimator_.classes_
+
+    @property
+    def n_features_in_(self):
+        """Number of columns of X as a table."""
+        return self.estimator_.n_features_in_
+
+    @property
+    def feature_names_in_(self):
+        """Column names, where X was a DataFrame."""
+        return self.estimator_.feature_names_in_
+
+    def predict(self, X):
+        """Predict the class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(as_table(X, "X")[0])
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(as_table(X, "X")[0])
+
+    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
+    def decision_function(self, X):
+        """Return what the estimator's decision_function does.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(as_table(X, "X")[0])
+
+    def __sklearn_tags__(self):
+        tags = get_tags(self.estimator)
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,171 @@
+"""Privileged information: what X_priv may be, and which rows have it."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+from sklearn.base import clone
+from sklearn.utils.validation import check_array
+
+from sklearn_gkd._common.checks import check_finite, naming
+from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
+from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
+
+
+def check_pairs(pairs: list[tuple[str, Any, str, Any]]) -> None:
+    """Raise a ValueError unless privileged information comes with its X, row by row.
+
+    Parameters
+    ----------
+    pairs : list of (name of X, X, name of X_priv, X_priv)
+        The labelled rows first. Any may be None.
+    """
+    (_, _, name_first, first), *_ = pairs
+    for name, X, name_priv, X_priv in pairs:
+        if X_priv is None:
+            if name == "X_unlabeled" and X is not None:
+                raise ValueError(
+                    f"{name} was given without {name_priv}, which is all that could teach its "
+                    "rows. Give both, or neither."
+                )
+            continue
+        for other, other_name in [(X, name), (first, name_first)]:
+            if other is None:
+                raise ValueError(
+                    f"{name_priv} was given without {other_name}. Give both, or neither."
+                )
+        with naming(name):
+            n_rows = num_samples(X)
+        with naming(name_priv):
+            n_priv = num_samples(X_priv)
+        if n_priv != n_rows:
+            raise ValueError(
+                f"{name_priv} has {n_priv} rows and {name} has {n_rows}. Row i of {name_priv} must "
+                f"be the privileged information of row i of {name} (a row without any is NaN "
+                "throughout)."
+            )
+
+
+def has_information(X_priv: Any, name: str = "X_priv") -> np.ndarray:
+    """Return a mask of the rows that are not NaN throughout."""
+    if issparse(X_priv):
+        raise TypeError(f"{name} is a sparse matrix. Give an array: {name}.toarray().")
+    table, _ = as_table(X_priv, name)
+    if len(table.shape) != 2:
+        raise ValueError(
+            f"{name} has {len(table.shape)} dimension(s); give series as (n, T, C) or as a table "
+            "(n, T * C)."
+        )
+    return ~pd.isna(np.asarray(table)).all(axis=1)
+
+
+class PrivilegedReader:
+    """Reads privileged information as `fit` first saw it: transformed, of one shape and columns.
+
+    Parameters
+    ----------
+    transformer : transformer or None
+        Cloned.
+    n_channels : int or None
+        Channels of what the transformer returns, where that is a table.
+
+    Attributes
+    ----------
+    transformer : fitted transformer or None
+    shape : (T, C)
+        Of what the transformer returns.
+    columns : ndarray of str or None
+        Column names, where X_priv was a DataFrame.
+    """
+
+    def __init__(self, transformer: Any, n_channels: int | None):
+        self.transformer = None if transformer is None else clone(transformer)
+        self.n_channels = n_channels
+        self.shape: Any = None
+        self.columns: Any = None
+
+    def fit(self, X_priv: Any, y: np.ndarray, train: np.ndarray) -> "PrivilegedReader":
+        """Fit the transformer on the training rows that have information."""
+        X_priv = as_array(X_priv, "X_priv")
+        known = train[has_information(X_priv, "X_priv")[train]]
+        if len(known) < 2:
+            raise ValueError(
+                f"X_priv is NaN throughout in all but {len(known)} of the {len(train)} training "
+                "rows, and a teacher needs two or more. Give privileged information for more "
+                "rows, or leave X_priv out."
+            )
+        with naming("X_priv"):
+            self.columns = get_feature_names(X_priv)
+            if self.transformer is not None:
+                self.transformer.fit(safe_indexing(X_priv, known), y[known])
+        return self
+
+    def read(self, X_priv: Any, name: str) -> tuple[View, np.ndarray]:
+        """Check and transform privileged information.
+
+        Parameters
+        ----------
+        X_priv : array-like of shape (n, T, C) or (n, T * C)
+            A row that is NaN throughout has no information and does not reach the transformer.
+        name : str
+            The argument, for errors.
+
+        Returns
+        -------
+        view : View
+            All n rows; zeros where a row has no information.
+        seen : ndarray of bool of shape (n,)
+            The rows that have information.
+        """
+        X_priv = as_array(X_priv, name)
+        with naming(name):
+            columns = get_feature_names(X_priv)
+        named = columns is not None and self.columns is not None
+        if named and columns.tolist() != self.columns.tolist():
+            raise ValueError(
+                f"{name} has other column names than X_priv had in fit, or in another order. "
+                "Give the same columns."
+            )
+        seen = has_information(X_priv, name)
+        if self.shape is not None and not seen.any():
+            return self.nothing(len(seen))
+        rows = np.flatnonzero(seen)
+        with naming(name):
+            known = safe_indexing(X_priv, rows)
+            if self.transformer is not None:
+                known = self.transformer.transform(known)
+        table, shape = as_table(known, name)
+        with naming(name), np.errstate(over="ignore"):
+            table = check_array(table, dtype=np.float32, ensure_all_finite=False, input_name=name)
+        check_finite(table, name, self._gap_remedy(), rows)
+        per_column = shape is None and self.n_channels is None
+        series = np.zeros((len(seen), *self._shape(table.shape[1], shape, name)), dtype=np.float32)
+        series[rows] = table.reshape(len(table), *series.shape[1:])
+        return View(series, per_column), seen
+
+    def nothing(self, n_rows: int) -> tuple[View, np.ndarray]:
+        """Return what `read` does for rows without information."""
+        n_steps, n_channels = self.shape
+        series = np.zeros((n_rows, n_steps, n_channels), dtype=np.float32)
+        return View(series, False), np.zeros(n_rows, dtype=bool)
+
+    def _shape(self, n_columns: int, shape: Shape | None, name: str) -> Shape:
+        """Return the (T, C) of what was read; the first sets what the others must have."""
+        if self.shape is None:
+            self.shape = series_shape(n_columns, shape, self.n_channels, name, "n_channels_priv")
+        elif shape not in (None, self.shape) or n_columns != np.prod(self.shape):
+            raise ValueError(
+                f"{name} has series of (T, C) = {shape or (n_columns, 1)}, but X_priv in fit had "
+                f"{self.shape}. Give the same dates and bands."
+            )
+        return self.shape
+
+    def _gap_remedy(self) -> str:
+        if self.transformer is not None:
+            return f"That is what {self.transformer} returned, which must fill all gaps."
+        n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
+        return (
+            f"Fill the gaps first: give priv_transformer=eo.GapFiller({n_channels}), or another "
+            "transformer."
+        )

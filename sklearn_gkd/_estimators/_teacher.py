@@ -1,0 +1,285 @@
+"""A fitted teacher's targets for each row: from a net or any classifier, out of fold, reused."""
+
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from sklearn.base import clone
+from sklearn.utils.validation import check_memory
+from skorch import NeuralNet
+from torch import Tensor
+
+from sklearn_gkd._common.files import fingerprint, write_whole
+from sklearn_gkd._common.series import View
+from sklearn_gkd._common.splitting import hold_out
+from sklearn_gkd._training.fitting import fit_net
+from sklearn_gkd._training.predicting import outputs
+from sklearn_gkd._training.progress import Task
+from sklearn_gkd._training.resolving import feature_width
+from sklearn_gkd.losses import LabelLoss
+
+SMALLEST_PROBABILITY = 1e-7
+
+Targets = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """All that a teacher's targets depend on.
+
+    Attributes
+    ----------
+    teacher : NeuralNet or classifier
+        Not fitted.
+    views : list of View
+        What the teacher looks at, for n rows.
+    labels : ndarray of int of shape (n,)
+        Class codes.
+    seen : ndarray of bool of shape (n,)
+        The rows that have all of these views.
+    train, valid : ndarray of int
+        The teacher's training and validation rows, all of them seen.
+    folds : list of (ndarray of int, ndarray of int)
+        Pairs of training rows and of the rows whose decisions come from a teacher of these.
+    n_classes : int
+        Number of classes.
+    class_weight : ndarray of shape (n_classes,) or None
+        Of a net's loss.
+    n_iter_no_change : int or None
+        Of a net's training.
+    device : torch.device
+        Of a net.
+    seed : int
+        Rules the training.
+    checkpoint : str, path-like or None
+        Where the state of a net's training is kept: the one thing here that targets do not
+        depend on.
+    """
+
+    teacher: Any
+    views: list[View]
+    labels: np.ndarray
+    seen: np.ndarray
+    train: np.ndarray
+    valid: np.ndarray
+    folds: list[tuple[np.ndarray, np.ndarray]]
+    n_classes: int
+    class_weight: np.ndarray | None
+    n_iter_no_change: int | None
+    device: torch.device
+    seed: int
+    checkpoint: str | os.PathLike | None
+
+    def fit(self, fit_task: Task) -> Any:
+        """Return the teacher, fitted on its training rows."""
+        return self._fit(self.train, self.seed, fit_task)
+
+    def targets(self, teacher: Any, fit_task: Task) -> Targets:
+        """Return what the fitted teacher tells of each row.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_classes)
+            In a row of a fold, those of a teacher that has not seen it.
+        features : Tensor of shape (n, n_features)
+            Always this teacher's: the features of nets trained apart share no axes.
+        taught : Tensor of shape (n,)
+            1.0 where the teacher sees the row; elsewhere 0.0, and so are logits and features.
+        """
+        n_rows = len(self.labels)
+        rows = np.flatnonzero(self.seen)
+        of_rows = self._outputs(teacher, rows)
+        logits, features = (values.new_zeros(n_rows, values.shape[1]) for values in of_rows)
+        logits[rows], features[rows] = of_rows
+        for number, (others, held_out) in enumerate(self.folds, start=1):
+            fold_teacher = self._fit(others, self.seed + number, fit_task)
+            logits[held_out], _ = self._outputs(fold_teacher, held_out)
+        return logits, features, torch.as_tensor(self.seen).float()
+
+    def key(self) -> str:
+        """Return a hash of all that is here, and of the versions that compute with it."""
+        content = dict(vars(self), device=self.device.type, teacher=type(self.teacher))
+        del content["checkpoint"]
+        params = {k: v for k, v in self.teacher.get_params().items() if k != "verbose"}
+        return fingerprint(content, params)
+
+    def _fit(self, train: np.ndarray, seed: int, fit_task: Task) -> Any:
+        teacher = clone(self.teacher)
+        if isinstance(teacher, NeuralNet):
+            return fit_net(
+                teacher,
+                self.views,
+                [self.labels],
+                train,
+                self.valid,
+                n_classes=self.n_classes,
+                criterion=partial(LabelLoss, self.class_weight),
+                class_weight=self.class_weight,
+                n_iter_no_change=self.n_iter_no_change,
+                device=self.device,
+                seed=seed,
+                fit_task=fit_task,
+                role="teacher",
+                checkpoint=self.checkpoint,
+            )
+        _set_random_states(teacher, seed)
+        task = fit_task.subtask("teacher")
+        teacher.fit(_side_by_side(self._series(train)), self.labels[train])
+        task.end()
+        return teacher
+
+    def _outputs(self, teacher: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        return teacher_outputs(teacher, self._series(rows), self.n_classes, self.device)
+
+    def _series(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [view.series[rows] for view in self.views]
+
+
+def teacher_rows(
+    labels: np.ndarray,
+    seen: np.ndarray,
+    train: np.ndarray,
+    valid: np.ndarray,
+    fraction: float,
+    groups: Any,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a teacher's training and validation rows: those that it sees.
+
+    Where it sees no validation row, a fraction of its training rows validates it, unless no class
+    has a row to spare, or there are but two.
+    """
+    train, valid = train[seen[train]], valid[seen[valid]]
+    too_few = len(train) < 3 or np.bincount(labels[train]).max() < 2
+    if len(valid) or fraction == 0 or too_few:
+        return train, valid
+    groups = None if groups is None else np.asarray(groups)[train]
+    kept, held_out = hold_out(labels[train], fraction, groups=groups, random_state=seed)
+    return train[kept], train[held_out]
+
+
+def check_features(
+    beta: float, teacher: Any, views: list[View], student_width: int, n_classes: int
+) -> None:
+    """Build a teacher's net once, and raise a ValueError where beta cannot compare features."""
+    width = 0
+    if isinstance(teacher, NeuralNet):
+        width = feature_width(teacher, "teacher", [view.shape for view in views], n_classes)
+    if beta == 0:
+        return
+    for role, role_width in [("teacher", width), ("student", student_width)]:
+        if role_width == 0:
+            raise ValueError(
+                f"beta={beta} compares features, but the {role} has none. Set beta=0, or give a "
+                "network that returns (logits, features)."
+            )
+    if width != student_width:
+        raise ValueError(
+            f"beta={beta} compares the teacher's {width} features with the student's "
+            f"{student_width}. Make the widths equal, or set beta=0."
+        )
+
+
+def teacher_outputs(
+    teacher: Any, series: Sequence[np.ndarray], n_classes: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return a fitted teacher's logits and features (of width 0 where it has none).
+
+    A classifier's logits are the logarithms of its probabilities.
+    """
+    if isinstance(teacher, NeuralNet):
+        batches = [(z.cpu(), f.cpu()) for z, f in outputs(teacher, series, device)]
+        logits, features = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
+        if not (logits.isfinite().all() and features.isfinite().all()):
+            raise ValueError(
+                "The teacher's outputs overflow: X_priv or X holds values so far from its others "
+                "that a network cannot take both. Replace what stands for missing."
+            )
+        return logits.clone(), features.clone()
+    probabilities = np.full((len(series[0]), n_classes), SMALLEST_PROBABILITY, dtype=np.float32)
+    probabilities[:, teacher.classes_] = teacher.predict_proba(_side_by_side(series))
+    logits = torch.tensor(np.log(probabilities.clip(SMALLEST_PROBABILITY)))
+    return logits, logits.new_zeros(len(logits), 0)
+
+
+def teach(lesson: Lesson, memory: Any, fit_task: Task) -> tuple[Targets, Any]:
+    """Return a teacher's targets, and the teacher where it had to be fitted for them.
+
+    With a memory, targets are stored as arrays in a file named by the lesson's key. Of several
+    processes that need the same targets, one fits the teacher and the others wait and read. A
+    file that is damaged, or of another lesson, is written anew.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        What is taught.
+    memory : None, str or joblib.Memory
+        Where targets are kept, as in `sklearn.pipeline.Pipeline`.
+    fit_task : Task
+        The fit that the teacher is needed for.
+
+    Returns
+    -------
+    targets : tuple of Tensor
+        See `Lesson.targets`.
+    teacher : fitted teacher or None
+        None where the targets come from the memory.
+    """
+    location = check_memory(memory).location
+    if location is None:
+        teacher = lesson.fit(fit_task)
+        return lesson.targets(teacher, fit_task), teacher
+    key = lesson.key()
+    path = Path(location) / "sklearn_gkd" / f"{key}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        targets = _read(path, key, (len(lesson.labels), lesson.n_classes))
+        if targets is not None:
+            return targets, None
+        teacher = lesson.fit(fit_task)
+        targets = lesson.targets(teacher, fit_task)
+        _write(path, key, targets)
+    return targets, teacher
+
+
+def _read(path: Path, key: str, shape: tuple[int, int]) -> Targets | None:
+    """Return the targets of a file, or None where it cannot be trusted to hold them."""
+    try:
+        # np.load leaves a file of its own open where it is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            same_key = str(stored["key"]) == key
+            arrays = [stored[name] for name in ("logits", "features", "taught")]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    logits, features, taught = arrays
+    shapes_fit = (logits.shape, len(features), taught.shape) == (shape, shape[0], shape[:1])
+    if not same_key or not shapes_fit or any(array.dtype != np.float32 for array in arrays):
+        return None
+    return torch.tensor(logits), torch.tensor(features), torch.tensor(taught)
+
+
+def _write(path: Path, key: str, targets: Targets) -> None:
+    buffer = io.BytesIO()
+    logits, features, taught = (tensor.numpy() for tensor in targets)
+    np.savez(buffer, key=np.array(key), logits=logits, features=features, taught=taught)
+    write_whole(path, buffer.getvalue())
+
+
+def _side_by_side(series: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([values.reshape(len(values), -1) for values in series], axis=1)
+
+
+def _set_random_states(estimator: Any, seed: int) -> None:
+    """Seed what has no random_state of its own."""
+    params = estimator.get_params()
+    names = [name for name in params if name.split("__")[-1] == "random_state"]
+    estimator.set_params(**{name: seed for name in names if params[name] is None})

@@ -1,0 +1,1 @@
+"""The search over the loss; users import it from `sklearn_gkd`."""

@@ -1,0 +1,153 @@
+"""A grid search that trains candidates together which differ in loss or learning rate alone."""
+
+from numbers import Real
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import GridSearchCV, ParameterGrid
+from skorch import NeuralNet
+
+from sklearn_gkd._estimators._classifier import GKDClassifier
+from sklearn_gkd._training.cohort import Candidates, Setting
+
+STACKED = ("alpha", "beta", "gamma", "temperature", "student__lr")
+
+
+class GKDGridSearchCV(GridSearchCV):
+    """GridSearchCV that trains a `GKDClassifier` for many weights of its loss as one stack.
+
+    Candidates that differ in alpha, beta, gamma, temperature or student__lr alone have the same
+    data, initial weights, batches and dropout, so their students learn side by side, by batched
+    matrix products, each with its own validation record and best epoch; and the teacher is fitted
+    once for each fold. Scores are those of `GridSearchCV`, but for the order of floating-point
+    sums, which over many epochs can move one as another seed would. All else is `GridSearchCV`'s:
+    parameters, routing, errors and attributes; but the first candidate of a stack has the time of
+    all.
+
+    Students are stacked that are a `SeriesNet` of "mlp" or "ensemble" with Adam, AdamW or SGD,
+    without callbacks, and small enough to gain from it: no layer has more than 2**18 weights, as
+    an MLP of width 512 has. Others are trained one by one, as are candidates that differ in
+    something else. With several processes, each trains a stack.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A GKDClassifier, or a Pipeline or other estimator with one as a parameter. Without a
+        random_state, its candidates are all given the same seeds.
+    param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+        As in `sklearn.model_selection.GridSearchCV`.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
+refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
+        As in `sklearn.model_selection.GridSearchCV`.
+
+    See Also
+    --------
+    GKDClassifier : With ``memory``, any search fits each teacher once.
+
+    Notes
+    -----
+    How much faster it is than GridSearchCV with ``memory`` is in ``benchmarks/results/speed.md``:
+    the narrower the student, the more. The default student is an ensemble, which is a stack
+    already, and gains little where each process has one thread. Until the search ends, each
+    candidate's student lies in a temporary folder, or in the estimator's ``checkpoint``.
+
+    Examples
+    --------
+    >>> from sklearn_gkd import GKDClassifier, GKDGridSearchCV
+    >>> from sklearn_gkd.datasets import make_sits
+    >>> from sklearn_gkd.networks import SeriesNet
+    >>> sits = make_sits(120, random_state=0)
+    >>> student = SeriesNet("mlp", module__width=32, module__features=32, max_epochs=5)
+    >>> clf = GKDClassifier(student=student, teacher=student, random_state=0)
+    >>> grid = {"alpha": [0.5, 1], "gamma": [0, 1, 10]}
+    >>> search = GKDGridSearchCV(clf, grid, cv=3).fit(sits.X_s1, sits.y, X_priv=sits.X_s2)
+    >>> len(search.cv_results_["params"])
+    6
+    """
+
+    def fit(self, X, y=None, **params):
+        """Fit every candidate on every fold, and the best on all rows.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As in `GKDClassifier.fit`.
+        **params
+            X_priv and the other keywords of `GKDClassifier.fit`, sliced with X in each fold.
+
+        Returns
+        -------
+        self
+        """
+        prefix, classifier = _classifier_within(self.estimator)
+        if classifier is None:
+            return super().fit(X, y, **params)
+        given = self.estimator
+        before = {name: getattr(classifier, name) for name in ("checkpoint", "memory")}
+        with TemporaryDirectory(prefix="sklearn_gkd_", ignore_cleanup_errors=True) as folder:
+            candidates = Candidates(before["checkpoint"] or folder)
+            kept = {"checkpoint": candidates, "memory": before["memory"] or folder}
+            self.estimator = clone(given).set_params(**_prefixed(prefix, kept))
+            candidates.expect(self._groups(prefix, classifier))
+            try:
+                super().fit(X, y, **params)
+            finally:
+                self.estimator = given
+        if hasattr(self, "best_estimator_"):
+            self.best_estimator_.set_params(**_prefixed(prefix, before))
+        return self
+
+    def _run_search(self, evaluate_candidates, *, callback_ctx=None):
+        """Search as GridSearchCV does; the refit that follows has no candidates beside it."""
+        known = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
+        super()._run_search(evaluate_candidates, **known)
+        _, classifier = _classifier_within(self.estimator)
+        if classifier is not None:
+            classifier.checkpoint.expect([])
+
+    def _groups(self, prefix: str, classifier: GKDClassifier) -> list[list[Setting]]:
+        """Return what the candidates that distil can be stacked by, grouped by what they cannot."""
+        stacked = {f"{prefix}{name}" for name in STACKED}
+        groups: dict[str, list[Setting]] = {}
+        for candidate in ParameterGrid(self.param_grid):
+            params = classifier.get_params(deep=False) | {
+                name.removeprefix(prefix): value
+                for name, value in candidate.items()
+                if name.startswith(prefix)
+            }
+            student = params["student"]
+            params.setdefault(
+                "student__lr", student.lr if isinstance(student, NeuralNet) else params["lr"]
+            )
+            values = [params[name] for name in STACKED]
+            if all(isinstance(value, Real) for value in values):
+                setting = Setting(*map(float, values))
+                if _distils(setting):
+                    others = [item for item in candidate.items() if item[0] not in stacked]
+                    groups.setdefault(repr(others), []).append(setting)
+        return list(groups.values())
+
+
+def _distils(setting: Setting) -> bool:
+    *weights, temperature, lr = setting
+    return min(weights) >= 0 and sum(weights[1:]) > 0 and temperature > 0 and lr > 0
+
+
+def _classifier_within(estimator: BaseEstimator) -> tuple[str, GKDClassifier | None]:
+    """Return the prefix of the parameters of the one GKDClassifier in an estimator, and itself."""
+    if isinstance(estimator, GKDClassifier):
+        return "", estimator
+    found = [
+        (f"{name}__", value)
+        for name, value in estimator.get_params().items()
+        if isinstance(value, GKDClassifier)
+    ]
+    return found[0] if len(found) == 1 else ("", None)
+
+
+def _prefixed(prefix: str, params: dict[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}{name}": value for name, value in params.items()}

@@ -1,0 +1,1 @@
+"""Train one net, or a cohort of nets side by side, and call it."""

@@ -1,0 +1,93 @@
+"""Call a trained net on series, batch by batch."""
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+
+from sklearn_gkd._common.series import Scaling
+
+PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, an eighth
+
+WHOLE = 16  # rows: products of fewer, or of a part of them, are rounded otherwise
+
+
+class Standardized(nn.Module):
+    """A network behind the scaling of its inputs, which is kept as buffers.
+
+    Parameters
+    ----------
+    network : callable
+        Called as ``network(shapes, n_classes, **params)``.
+    scalings : sequence of Scaling
+        One for each view.
+    shapes, n_classes, **params
+        See `networks`.
+    """
+
+    def __init__(self, network, scalings: Sequence[Scaling], shapes, n_classes, **params):
+        super().__init__()
+        self.network = network(shapes, n_classes, **params)
+        for i, (mean, scale) in enumerate(scalings):
+            self.register_buffer(f"mean_{i}", torch.tensor(mean))
+            self.register_buffer(f"scale_{i}", torch.tensor(scale))
+
+    def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (logits, features). Of a network without features, they have width 0."""
+        scaled = [
+            (view - self.get_buffer(f"mean_{i}")) / self.get_buffer(f"scale_{i}")
+            for i, view in enumerate(views)
+        ]
+        return logits_and_features(self.network, scaled)
+
+
+@torch.inference_mode()
+def outputs(
+    net: NeuralNet, views: Sequence[np.ndarray], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield a trained net's (logits, features) on the device, batch by batch.
+
+    On a CPU, those of a row do not depend on the rows beside it, to the last bit. Where the
+    device's memory does not hold a batch, it is halved, with a warning.
+    """
+    module = net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
+    start, n_rows = 0, prediction_batch(module)
+    while start < len(views[0]):
+        batch = [view[start : start + n_rows] for view in views]
+        n = len(batch[0])
+        try:
+            padded = [torch.tensor(_padded(values), device=device) for values in batch]
+            logits, features = module(padded)
+        except torch.OutOfMemoryError:
+            if n_rows <= WHOLE:
+                raise
+            n_rows //= 2
+            warnings.warn(
+                f"{device} is out of memory: predicting {n_rows} rows at a time.", stacklevel=2
+            )
+            continue
+        start += n_rows
+        yield logits[:n], features[:n]
+
+
+def prediction_batch(module: nn.Module) -> int:
+    """Return how many rows a network is called on at a time, where it is not trained."""
+    convolves = any(isinstance(layer, nn.Conv1d) for layer in module.modules())
+    return PREDICTION_BATCH // 8 if convolves else PREDICTION_BATCH
+
+
+def _padded(values: np.ndarray) -> np.ndarray:
+    missing = -len(values) % WHOLE
+    return np.pad(values, [(0, missing), (0, 0), (0, 0)], "edge") if missing else values
+
+
+def logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Call a network, and give logits alone features of width 0."""
+    output = network(*views)
+    if isinstance(output, Tensor):
+        return output, output.new_empty(len(output), 0)
+    return output

@@ -1,0 +1,112 @@
+"""Resolve teacher, student and device parameters to skorch nets and torch devices."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from skorch import NeuralNet
+from torch import nn
+
+from sklearn_gkd._common.series import Shape
+from sklearn_gkd._training.predicting import logits_and_features
+from sklearn_gkd._training.randomness import seeded
+from sklearn_gkd.networks._architectures import NETWORKS
+from sklearn_gkd.networks._net import SeriesNet
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the device that a name stands for here; "auto" is a GPU where there is one."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
+    """Return the skorch net that a name, a network class or a skorch net stands for.
+
+    Raises
+    ------
+    ValueError
+        Where a name is unknown, or a net comes with what only fit can set.
+    """
+    net = clone(network) if isinstance(network, NeuralNet) else SeriesNet(network, **budget)
+    if isinstance(net.module, str):
+        if net.module not in NETWORKS:
+            raise ValueError(
+                f"{parameter}={net.module!r} is not the name of a network. Give one of "
+                f"{sorted(NETWORKS)}, an nn.Module class or a skorch net."
+            )
+        net.module = NETWORKS[net.module]
+    if isinstance(net.module, nn.Module):
+        raise ValueError(
+            f"{parameter} is an instance of {type(net.module).__name__}, but shapes and classes "
+            "are known only in fit. Give the class, and its parameters as "
+            "SeriesNet(<class>, module__<name>=<value>)."
+        )
+    ours = [
+        name
+        for name in net.get_params()
+        if re.match("criterion__|iterator_(train|valid)__(?!batch_size)", name)
+    ]
+    if ours:
+        raise ValueError(
+            f"{parameter} has {ours}, but loss and batches are those of the method. Leave them out."
+        )
+    if net.batch_size == 1:
+        raise ValueError(f"{parameter} has batch_size=1; batch normalisation needs 2 or more.")
+    return net
+
+
+def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:
+    """Build a net's network once, check its logits, and return its number of features."""
+    params = tuple(net.get_params_for("module").items())
+    args = net.module, params, tuple(map(tuple, shapes)), n_classes
+    try:
+        hash(params)
+    except TypeError:
+        logits, features = _output_shapes.__wrapped__(*args)
+    else:
+        logits, features = _output_shapes(*args)
+    if logits != (2, n_classes) or len(features) != 2 or features[0] != 2:
+        raise ValueError(
+            f"{parameter}'s network returned logits of shape {logits} and features of "
+            f"shape {features} for 2 rows and {n_classes} classes. Return logits "
+            "(n, n_classes) and features (n, n_features), or logits alone."
+        )
+    return features[1]
+
+
+def split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
+    """Return the names of skorch's callbacks that are not used, and those that were given."""
+    names = [name for name, _ in net.get_default_callbacks()]
+    if net.callbacks == "disable":
+        return names, []
+    # A classifier's own scoring needs targets that are class labels and nothing else. The table
+    # gives way to the bar.
+    unused = {"valid_acc", "print_log"} if net.verbose == 1 else {"valid_acc"}
+    return [name for name in names if name in unused], list(net.callbacks or [])
+
+
+@lru_cache(maxsize=16)  # the fits of a search ask again and again
+def _output_shapes(
+    module: Callable[..., nn.Module],
+    params: tuple[tuple[str, Any], ...],
+    shapes: tuple[Shape, ...],
+    n_classes: int,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of a network's logits and features for two rows of zeros."""
+
+    def on(device: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
+            network = module(shapes, n_classes, **dict(params)).eval()
+            views = [torch.zeros(2, *shape) for shape in shapes]
+            logits, features = logits_and_features(network, views)
+        return tuple(logits.shape), tuple(features.shape)
+
+    try:
+        return on("meta")
+    except Exception:  # not every network can do without values
+        return on("cpu")

@@ -1,0 +1,259 @@
+"""Transformers for satellite image time series: gap filling, indices, speckle."""
+
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import OneToOneFeatureMixin
+
+from sklearn_gkd._common.checks import fresh_fit
+from sklearn_gkd._common.compat import fit_context
+from sklearn_gkd.eo._base import SeriesTransformer, as_days, between, neighbours
+
+
+class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
+    """Fill gaps (NaN) in series by linear interpolation in time.
+
+    A gap takes the value on the line between the nearest observed dates before and after it, or
+    the nearest observed value at the ends of the series. A series without any observation of a
+    channel takes the training median of that channel at each date, and where training never
+    observed that date, the training median of the channel.
+
+    Parameters
+    ----------
+    n_channels : int, default=None
+        Channels of series that come as a table (n, T * C), time-major. None: one channel of T
+        steps. Series of shape (n, T, C) do not need it.
+    dates : array-like of shape (T,), default=None
+        When each step was acquired, in order: dates (``"2016-01-12"``, datetime64) or numbers of
+        days. None: equally spaced.
+
+    Attributes
+    ----------
+    medians_ : ndarray of shape (T, C)
+        Training medians, in the units of X.
+    days_ : ndarray of shape (T,)
+        Days of the steps since the first one, or their numbers where there are no dates.
+    series_shape_ : tuple (T, C)
+        Steps and channels of the training series.
+    n_features_in_ : int
+        T * C.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns; defined when X is a table with string column names.
+
+    See Also
+    --------
+    CloudMask : Makes gaps of what a cloud mask marks.
+    Resample : Interpolates at other dates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gkd.eo import GapFiller
+    >>> ndvi = np.array([[0.2, np.nan, 0.6, np.nan], [0.1, 0.3, 0.5, 0.4]])
+    >>> GapFiller().fit_transform(ndvi)
+    array([[0.2, 0.4, 0.6, 0.6],
+           [0.1, 0.3, 0.5, 0.4]])
+    >>> dates = ["2016-04-01", "2016-04-04", "2016-04-05", "2016-05-01"]
+    >>> GapFiller(dates=dates).fit_transform(ndvi)
+    array([[0.2, 0.5, 0.6, 0.6],
+           [0.1, 0.3, 0.5, 0.4]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **SeriesTransformer._parameter_constraints,
+        "dates": ["array-like", None],
+    }
+
+    def __init__(self, n_channels: int | None = None, *, dates=None):
+        self.n_channels = n_channels
+        self.dates = dates
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the medians of the training series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, NaN where there is no observation.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X has inf, if ``n_channels`` does not divide its columns, if ``dates`` are not T in
+            order, or if X has no observation of a channel at all.
+        """
+        with fresh_fit(self):
+            series = self._fit_series(X)
+            n_steps, n_channels = self.series_shape_
+            self.days_ = np.arange(n_steps, dtype=float)
+            if self.dates is not None:
+                self.days_ = as_days(self.dates, "dates", n_steps)
+                self.days_ -= self.days_[0]
+            of_channel = pd.DataFrame(series.reshape(-1, n_channels)).median().to_numpy()
+            unseen = np.flatnonzero(np.isnan(of_channel))
+            if len(unseen):
+                raise ValueError(
+                    f"X has no observation of channel {unseen[0]} (of {n_channels}): it is NaN in "
+                    f"all {len(series)} rows, at all {n_steps} dates. Leave that channel out of X."
+                )
+            of_date = pd.DataFrame(series.reshape(len(series), -1)).median().to_numpy()
+            of_date = of_date.reshape(self.series_shape_)
+            self.medians_ = np.where(np.isnan(of_date), of_channel, of_date)
+        return self
+
+    def transform(self, X):
+        """Fill the gaps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, NaN where there is no observation. It may come as a table where fit saw 3-D.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            float32 if X is, float64 otherwise. What was observed is unchanged.
+
+        Raises
+        ------
+        ValueError
+            If X has inf, or other dates or channels than in fit.
+        """
+        series, is_table = self._read(X)
+        row, channel = np.nonzero(np.isnan(series).all(axis=1))
+        series[row, :, channel] = self.medians_.T[channel]
+        observed = ~np.isnan(series)
+        before, after = neighbours(observed)
+        gap = np.nonzero(~observed)
+        row, step, channel = gap
+        series[gap] = between(
+            series, self.days_, row, channel, before[gap], after[gap], self.days_[step]
+        )
+        return series.reshape(len(series), -1) if is_table else series
+
+
+class Resample(SeriesTransformer):
+    """Interpolate series at common dates, linearly in days.
+
+    Before the first observation and after the last, the nearest one holds. A series without any
+    observation of a channel stays NaN there: let a `GapFiller` follow.
+
+    Parameters
+    ----------
+    dates : array-like of shape (T,)
+        When each step of X was acquired, in order: dates or numbers of days.
+    to_dates : array-like of shape (T',)
+        The common dates, likewise.
+    n_channels : int, default=None
+        As in `GapFiller`.
+
+    Attributes
+    ----------
+    series_shape_ : tuple (T, C)
+        Steps and channels of the training series.
+    n_features_in_ : int
+        T * C.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns; defined when X is a table with string column names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gkd.eo import Resample
+    >>> ndvi = np.array([[0.2, np.nan, 0.6]])
+    >>> Resample([100, 105, 110], to_dates=[100, 102.5, 105, 120]).fit_transform(ndvi)
+    array([[0.2, 0.3, 0.4, 0.6]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **SeriesTransformer._parameter_constraints,
+        "dates": ["array-like"],
+        "to_dates": ["array-like"],
+    }
+
+    def __init__(self, dates, to_dates, *, n_channels: int | None = None):
+        self.dates = dates
+        self.to_dates = to_dates
+        self.n_channels = n_channels
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the series and the dates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, NaN where there is no observation.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X has inf, or if the dates are not T of them, in order.
+        """
+        with fresh_fit(self):
+            self._fit_series(X)
+            self._both_days()
+        return self
+
+    def transform(self, X):
+        """Interpolate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, NaN where there is no observation.
+
+        Returns
+        -------
+        ndarray of shape (n, T', C) or (n, T' * C)
+        """
+        series, is_table = self._read(X)
+        days, to_days = self._both_days()
+        before, after = neighbours(~np.isnan(series))
+        last = np.searchsorted(days, to_days, side="right") - 1
+        first = np.searchsorted(days, to_days, side="left")
+        # A step of -1 and of T is that of no date: it stands before the first, and after the last.
+        before = np.insert(before, 0, -1, axis=1)[:, last + 1]
+        after = np.append(after, np.full_like(after[:, :1], len(days)), axis=1)[:, first]
+        row, _, channel = np.indices(before.shape, sparse=True)
+        series = between(series, days, row, channel, before, after, to_days[:, None])
+        return series.reshape(len(series), -1) if is_table else series
+
+    def get_feature_names_out(self, input_features=None):
+        """Return a name for each common date and channel: ``VV_2016-01-12``, or ``VV_d012``.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns, where X had none. Channels are named by what comes before the
+            last ``_``.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        channels = [
+            str(name).rpartition("_")[0] or str(name) for name in self._names_in(input_features)[0]
+        ]
+        dates = [f"d{date:03g}" if isinstance(date, Real) else date for date in self.to_dates]
+        names = [f"{channel}_{date}" for date in dates for channel in channels]
+        return np.array(names, dtype=object)
+
+    def _both_days(self) -> tuple[np.ndarray, np.ndarray]:
+        days = as_days(self.dates, "dates", self.series_shape_[0])
+        return days, as_days(self.to_dates, "to_dates")

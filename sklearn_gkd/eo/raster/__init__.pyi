@@ -1,0 +1,11 @@
+from ._maps import predict_map
+from ._objects import object_series, predict_objects, training_set
+from ._stacks import open_stack
+
+__all__ = [
+    "object_series",
+    "open_stack",
+    "predict_map",
+    "predict_objects",
+    "training_set",
+]

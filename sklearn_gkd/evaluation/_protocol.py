@@ -1,0 +1,112 @@
+"""The paper's protocol: how objects are split, and what is measured."""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
+
+from sklearn_gkd._common.splitting import hold_out
+
+
+def train_valid_test_split(y, *, sizes=(0.5, 0.2, 0.3), groups=None, random_state=None):
+    """Split objects into training, validation and test rows, as the paper does.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Class of each row. The split is stratified by class.
+    sizes : tuple of 3 floats, default=(0.5, 0.2, 0.3)
+        Shares of training, validation and test rows; their sum is 1.
+    groups : array-like of shape (n,), default=None
+        No group is shared between the parts, which are then those nearest `sizes`, of many random
+        draws, that leave every class in training.
+    random_state : int or None, default=None
+        Rules the draw.
+
+    Returns
+    -------
+    train, valid, test : ndarray of int
+        Sorted row indices.
+
+    Raises
+    ------
+    ValueError
+        Where `sizes` is not three positive shares of 1, or no split keeps every class.
+
+    References
+    ----------
+    Ienco et al. (2020), section 4: ten such splits.
+
+    Examples
+    --------
+    >>> from sklearn_gkd.evaluation import train_valid_test_split
+    >>> parts = train_valid_test_split(["a"] * 60 + ["b"] * 40, random_state=0)
+    >>> [len(part) for part in parts]
+    [50, 20, 30]
+    """
+    if len(sizes) != 3 or min(sizes) <= 0 or not np.isclose(sum(sizes), 1):
+        raise ValueError(
+            f"sizes={sizes} are not the shares of three parts. Give three positive numbers of "
+            "sum 1, for training, validation and test."
+        )
+    y = np.asarray(y)
+    groups = None if groups is None else np.asarray(groups)
+    _, valid_size, test_size = sizes
+    rest, test = hold_out(y, test_size, groups=groups, random_state=random_state)
+    train, valid = hold_out(
+        y[rest],
+        valid_size / (1 - test_size),
+        groups=None if groups is None else groups[rest],
+        random_state=random_state,
+    )
+    return rest[train], rest[valid], test
+
+
+def scores(y_true, y_pred) -> dict[str, float]:
+    """Return the paper's three measures, each between 0 and 1 (kappa can be negative).
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,)
+        Classes.
+
+    Returns
+    -------
+    dict
+        ``f_measure`` (weighted by the classes' rows), ``kappa`` (Cohen's) and ``accuracy``.
+
+    Examples
+    --------
+    >>> from sklearn_gkd.evaluation import scores
+    >>> scores(["a", "a", "b", "b"], ["a", "a", "b", "a"])["accuracy"]
+    0.75
+    """
+    return {
+        "f_measure": float(f1_score(y_true, y_pred, average="weighted", zero_division=0)),
+        "kappa": float(cohen_kappa_score(y_true, y_pred)),
+        "accuracy": float(accuracy_score(y_true, y_pred)),
+    }
+
+
+def class_f_measures(y_true, y_pred, classes) -> pd.Series:
+    """Return the F-measure of each class.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,)
+        Classes.
+    classes : array-like of shape (n_classes,)
+        The classes to measure, in order. One that is in neither y_true nor y_pred gets 0.
+
+    Returns
+    -------
+    Series
+        Indexed by class.
+
+    Examples
+    --------
+    >>> from sklearn_gkd.evaluation import class_f_measures
+    >>> class_f_measures(["a", "a", "b", "b"], ["a", "a", "b", "a"], ["a", "b"]).round(2).to_dict()
+    {'a': 0.8, 'b': 0.67}
+    """
+    values = f1_score(y_true, y_pred, labels=list(classes), average=None, zero_division=0)
+    return pd.Series(values, index=list(classes))

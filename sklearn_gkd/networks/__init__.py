@@ -1,0 +1,11 @@
+"""The paper's networks (Tables 2, 3 and 4), and the skorch net that trains one.
+
+A network is an `nn.Module` class called as ``Network(shapes, n_classes, **module_params)``, where
+``shapes`` holds one (T, C) for each view. Its ``forward(*views)`` takes one float tensor of shape
+(n, T, C) for each view and returns ``(logits, features)``, or logits alone. A network of k members
+that learn side by side returns the logits of each, (n, k, n_classes), while it is in training.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,252 @@
+"""The paper's networks (Tables 2, 3 and 4), and an ensemble of small ones."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_gkd.networks._layers import Dropout, Linear, MemberBatchNorm, MemberLinear
+
+Shapes = Sequence[tuple[int, int]]
+
+
+class Head(nn.Sequential):
+    """The fully connected block of Table 3: BN(FC, ReLU) twice, then a linear layer."""
+
+    def __init__(self, n_inputs: int, width: int, n_classes: int):
+        super().__init__(
+            *_dense(n_inputs, width),
+            *_dense(width, width),
+            Linear(width, n_classes),
+        )
+
+
+class CNN(nn.Module):
+    """One branch of 1-D convolutions over time for each view, then the head (Tables 2 and 3).
+
+    Each convolution is Dropout(BatchNorm(ReLU(Conv))) with stride 1 and 'same' padding, so that
+    any series length works; its outputs are averaged over time. With two views this is the paper's
+    teacher, with one its CNN competitor. The features are the branches' averages, side by side.
+
+    Parameters
+    ----------
+    shapes : sequence of (T, C)
+        Number of steps and channels of each view.
+    n_classes : int
+        Number of classes.
+    filters, kernels : sequence of int
+        Filters and kernel size of each convolution (Table 2).
+    head : int, default=512
+        Width of the fully connected block (Table 3).
+    dropout : float, default=0.3
+        Share of the convolutions' outputs that is dropped while training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_gkd.networks import CNN
+    >>> teacher = CNN([(31, 2), (23, 5)], n_classes=7)
+    >>> logits, features = teacher(torch.zeros(4, 31, 2), torch.zeros(4, 23, 5))
+    >>> logits.shape, features.shape
+    (torch.Size([4, 7]), torch.Size([4, 1024]))
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        n_classes: int,
+        *,
+        filters: Sequence[int] = (128, 128, 256, 256, 256, 256, 512, 512, 512),
+        kernels: Sequence[int] = (5, 5, 3, 3, 3, 3, 3, 1, 1),
+        head: int = 512,
+        dropout: float = 0.3,
+    ):
+        super().__init__()
+        self.branches = nn.ModuleList(
+            _convolutions(n_channels, filters, kernels, dropout) for _, n_channels in shapes
+        )
+        self.head = Head(len(shapes) * filters[-1], head, n_classes)
+
+    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (n, n_classes) and features (n, n_views * filters[-1])."""
+        averages = [
+            branch(view.transpose(1, 2)).mean(dim=2)
+            for branch, view in zip(self.branches, views, strict=True)
+        ]
+        features = torch.cat(averages, dim=1)
+        return self.head(features), features
+
+
+class MLP(nn.Module):
+    """Three wide layers over the flattened views, then features and the head (Tables 4 and 3).
+
+    With one view this is the paper's student.
+
+    Parameters
+    ----------
+    shapes : sequence of (T, C)
+        Number of steps and channels of each view.
+    n_classes : int
+        Number of classes.
+    width : int, default=2048
+        Units of each of the three Dropout(BatchNorm(ReLU(FC))) layers (Table 4).
+    features : int, default=1024
+        Units of the layer of features (Table 4).
+    feature_activation : nn.Module class, default=nn.Identity
+        What follows the layer of features: nothing in the student, `nn.ReLU` in the paper's MLP
+        competitor.
+    head : int, default=512
+        Width of the fully connected block (Table 3).
+    dropout : float, default=0.3
+        Share of the wide layers' outputs that is dropped while training. The paper does not state
+        it; this is its CNN's.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_gkd.networks import MLP
+    >>> student = MLP([(31, 2)], n_classes=7)
+    >>> logits, features = student(torch.zeros(4, 31, 2))
+    >>> logits.shape, features.shape
+    (torch.Size([4, 7]), torch.Size([4, 1024]))
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        n_classes: int,
+        *,
+        width: int = 2048,
+        features: int = 1024,
+        feature_activation: type[nn.Module] = nn.Identity,
+        head: int = 512,
+        dropout: float = 0.3,
+    ):
+        super().__init__()
+        n_inputs = sum(n_steps * n_channels for n_steps, n_channels in shapes)
+        self.body = nn.Sequential(
+            *_dense(n_inputs, width),
+            Dropout(dropout),
+            *_dense(width, width),
+            Dropout(dropout),
+            *_dense(width, width),
+            Dropout(dropout),
+            Linear(width, features),
+            feature_activation(),
+        )
+        self.head = Head(features, head, n_classes)
+
+    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (n, n_classes) and features (n, features)."""
+        features = self.body(torch.cat([view.flatten(1) for view in views], dim=1))
+        return self.head(features), features
+
+
+class MLPEnsemble(nn.Module):
+    """Several small MLPs that learn side by side, each for itself, and decide by their mean.
+
+    The members see the same batches, and differ by initial weights and dropout. Each is an `MLP`
+    of these sizes; together they are computed as one, by batched matrix products, several times
+    as fast as one by one.
+
+    Parameters
+    ----------
+    shapes : sequence of (T, C)
+        Number of steps and channels of each view.
+    n_classes : int
+        Number of classes.
+    n_members : int, default=8
+        Number of MLPs.
+    width, features, head : int, default=128, 128 and 64
+        Of each member, as in `MLP`.
+    dropout : float, default=0.3
+        Share of the wide layers' outputs that is dropped while training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_gkd.networks import MLPEnsemble
+    >>> student = MLPEnsemble([(31, 2)], n_classes=7)
+    >>> logits, features = student(torch.zeros(4, 31, 2))
+    >>> logits.shape, features.shape
+    (torch.Size([4, 8, 7]), torch.Size([4, 1024]))
+    >>> student.eval()(torch.zeros(4, 31, 2))[0].shape
+    torch.Size([4, 7])
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        n_classes: int,
+        *,
+        n_members: int = 8,
+        width: int = 128,
+        features: int = 128,
+        head: int = 64,
+        dropout: float = 0.3,
+    ):
+        super().__init__()
+        self.n_members = n_members
+        n_inputs = sum(n_steps * n_channels for n_steps, n_channels in shapes)
+
+        def dense(n_inputs: int, n_outputs: int) -> list[nn.Module]:
+            linear = MemberLinear(n_members, n_inputs, n_outputs)
+            return [linear, nn.ReLU(), MemberBatchNorm(n_members, n_outputs)]
+
+        self.body = nn.Sequential(
+            *dense(n_inputs, width),
+            Dropout(dropout),
+            *dense(width, width),
+            Dropout(dropout),
+            *dense(width, width),
+            Dropout(dropout),
+            MemberLinear(n_members, width, features),
+        )
+        self.head = nn.Sequential(
+            *dense(features, head), *dense(head, head), MemberLinear(n_members, head, n_classes)
+        )
+
+    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and the members' features side by side, (n, n_members * features).
+
+        The logits are each member's, (n, n_members, n_classes), in training, and otherwise the
+        logarithms of their mean probabilities, (n, n_classes).
+        """
+        logits, features = (of_member.transpose(0, 1) for of_member in self.of_members(views))
+        if not self.training:
+            logits = mean_decision(logits)
+        return logits, features.flatten(1)
+
+    def of_members(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return logits (n_members, n, n_classes) and features (n_members, n, features)."""
+        table = torch.cat([view.flatten(1) for view in views], dim=1)
+        features = self.body(table.expand(self.n_members, -1, -1))
+        return self.head(features), features
+
+
+def mean_decision(logits: Tensor) -> Tensor:
+    """Return the logarithms of the members' mean probabilities: (..., k, n_classes) without k."""
+    return logits.softmax(dim=-1).mean(dim=-2).clamp(min=1e-30).log()
+
+
+def _dense(n_inputs: int, n_outputs: int) -> list[nn.Module]:
+    return [Linear(n_inputs, n_outputs), nn.ReLU(), nn.BatchNorm1d(n_outputs)]
+
+
+def _convolutions(
+    n_channels: int, filters: Sequence[int], kernels: Sequence[int], dropout: float
+) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n_inputs, n_filters, kernel in zip(
+        [n_channels, *filters[:-1]], filters, kernels, strict=True
+    ):
+        layers += [
+            nn.Conv1d(n_inputs, n_filters, kernel, padding="same"),
+            nn.ReLU(),
+            nn.BatchNorm1d(n_filters),
+            Dropout(dropout),
+        ]
+    return nn.Sequential(*layers)
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"cnn": CNN, "mlp": MLP, "ensemble": MLPEnsemble}

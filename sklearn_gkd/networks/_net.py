@@ -1,0 +1,105 @@
+"""The skorch net to give as teacher or student."""
+
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from torch import nn
+
+
+class SeriesNet(NeuralNet):
+    """A skorch net for a network of satellite image time series, to give as teacher or student.
+
+    It holds what is one net's own: its network's parameters, learning rate, epochs, batch size,
+    optimizer and callbacks, each a nested parameter of the estimator that it is given to
+    (``student__lr``, ``student__module__width``). The estimator sets the rest when it fits.
+
+    Parameters
+    ----------
+    module : str or nn.Module class, default="mlp"
+        A name in `NETWORKS`, or a network (see the module's docstring).
+    optimizer : callable, default=Adam with one fused kernel
+        As in skorch.
+    lr : float, default=1e-3
+        Learning rate.
+    max_epochs : int, default=40
+        Number of passes over the training rows.
+    batch_size : int, default=64
+        Rows in each training step.
+    verbose : int, default=0
+        1 shows a bar, 2 prints a line an epoch.
+    **kwargs
+        Any other parameter of `skorch.NeuralNet`; ``module__<name>`` is handed to the network.
+
+    Notes
+    -----
+    skorch's callbacks log each net. A search clones them, so they must bear copying:
+    ``MlflowLogger(terminate_after_train=False, create_artifact=False, epoch_suffix="_student")``
+    does, within ``mlflow.start_run()``; TensorBoard's writer does not, and is to be made in
+    ``on_train_begin`` of a subclass::
+
+        class Log(TensorBoard):
+            def on_train_begin(self, net, **kwargs):
+                self.writer = SummaryWriter(self.writer)
+
+        SeriesNet("mlp", callbacks=[("log", Log("runs/student"))])
+
+    Examples
+    --------
+    >>> from sklearn_gkd import GKDClassifier
+    >>> from sklearn_gkd.networks import SeriesNet
+    >>> clf = GKDClassifier(student=SeriesNet("mlp", module__width=256))
+    >>> clf.set_params(student__module__dropout=0.5).get_params()["student__module__dropout"]
+    0.5
+    """
+
+    def __init__(
+        self,
+        module="mlp",
+        *,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=partial(torch.optim.Adam, fused=True),  # noqa: B008
+        lr=1e-3,
+        max_epochs=40,
+        batch_size=64,
+        verbose=0,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            verbose=verbose,
+            **kwargs,
+        )
+
+    def get_params(self, deep=True, **kwargs):
+        """Return the parameters; without `deep`, not those of skorch that are at its defaults.
+
+        What is left is what `clone` needs and a reader of the repr wants to see.
+        """
+        params = super().get_params(deep=deep, **kwargs)
+        if deep:
+            return params
+        own = signature(type(self)).parameters
+        defaults = {
+            name: parameter.default
+            for name, parameter in signature(NeuralNet).parameters.items()
+            if name not in own
+        }
+        return {
+            name: value
+            for name, value in params.items()
+            if name != "_params_to_validate" and not _is_alike(value, defaults.get(name, own))
+        }
+
+
+def _is_alike(value: Any, default: Any) -> bool:
+    """Return whether a value is the default, or a copy of it as pickle makes them."""
+    contents = [getattr(v, "__dict__", v) for v in (value, default)]
+    return value is default or (type(value) is type(default) and contents[0] == contents[1])

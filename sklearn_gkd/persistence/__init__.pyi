@@ -1,0 +1,10 @@
+from ._onnx import to_onnx
+from ._packing import Unsaved
+from ._safetensors import load_model, save_model
+
+__all__ = [
+    "Unsaved",
+    "load_model",
+    "save_model",
+    "to_onnx",
+]

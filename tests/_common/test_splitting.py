@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from sklearn_gkd._common.splitting import hold_out
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
+def test_stratified_shares(fraction):
+    y = np.repeat([0, 1, 2], [100, 60, 40])
+    kept, held_out = hold_out(y, fraction, random_state=0)
+    np.testing.assert_array_equal(np.sort(np.concatenate([kept, held_out])), np.arange(200))
+    np.testing.assert_array_equal(np.bincount(y[held_out]), fraction * np.array([100, 60, 40]))
+    assert (np.diff(kept) > 0).all()
+    assert (np.diff(held_out) > 0).all()
+
+
+def test_small_classes_stay_in_training():
+    y = np.array(["a"] * 10 + ["b"] * 2 + ["c"])
+    for seed in range(20):
+        kept, held_out = hold_out(y, 0.2, random_state=seed)
+        assert set(y[kept]) == {"a", "b", "c"}
+        assert set(y[held_out]) == {"a", "b"}
+
+
+@pytest.mark.parametrize("y", [[0, 0, 1, 1], [0] * 7 + [1] * 2 + [2], [0, 0], [0, 0, 0, 1, 1, 1]])
+@pytest.mark.parametrize("fraction", [0.01, 0.2, 0.9])
+def test_every_class_keeps_a_row_however_few(y, fraction):
+    y = np.array(y)
+    kept, held_out = hold_out(y, fraction, random_state=0)
+    assert set(y[kept]) == set(y)
+    assert len(held_out) >= 1
+    assert len(kept) + len(held_out) == len(y)
+
+
+def test_groups_are_whole_and_near_the_fraction():
+    rng = np.random.RandomState(0)
+    groups = np.repeat(np.arange(30), rng.randint(1, 40, size=30))
+    y = rng.randint(0, 4, size=len(groups))
+    kept, held_out = hold_out(y, 0.3, groups=groups, random_state=0)
+    assert not set(groups[kept]) & set(groups[held_out])
+    assert set(y[kept]) == set(range(4))
+    assert len(held_out) / len(y) == pytest.approx(0.3, abs=0.01)
+
+
+def test_groups_that_hold_a_whole_class_are_kept():
+    groups = np.repeat(np.arange(10), 10)
+    y = np.where(groups == 3, "rare", "common")
+    for seed in range(10):
+        kept, _ = hold_out(y, 0.3, groups=groups, random_state=seed)
+        assert "rare" in y[kept]
+
+
+def test_same_seed_same_split():
+    y = np.arange(100) % 3
+    for groups in (None, np.arange(100) // 5):
+        first = hold_out(y, 0.2, groups=groups, random_state=1)
+        second = hold_out(y, 0.2, groups=groups, random_state=1)
+        other = hold_out(y, 0.2, groups=groups, random_state=2)
+        np.testing.assert_array_equal(first[1], second[1])
+        assert not np.array_equal(first[1], other[1])
+
+
+@pytest.mark.parametrize(
+    ("y", "groups", "message"),
+    [
+        ([0, 1, 2], None, "y has 3 rows of 3 classes"),
+        ([0, 0, 1, 1], [5, 5, 5, 5], "groups holds a single group"),
+        ([0, 0, 1, 1], [0, 0, 1, 1], "no draw .* keeps every class"),
+        ([0, 0, 1, 1], [0, 1], "inconsistent numbers of samples"),
+    ],
+)
+def test_errors(y, groups, message):
+    with pytest.raises(ValueError, match=message):
+        hold_out(y, 0.25, groups=groups)

@@ -1,0 +1,47 @@
+"""scikit-learn's own checks of every public estimator, with no expected failures."""
+
+import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_gkd import GKDClassifier, IgnorePrivileged, SeriesClassifier
+from sklearn_gkd.networks import SeriesNet
+
+SMALL = SeriesNet(
+    "mlp",
+    module__width=32,
+    module__features=16,
+    module__head=16,
+    module__dropout=0.0,
+    lr=1e-2,
+    max_epochs=20,
+    batch_size=16,
+)
+
+
+class TaughtByItself(GKDClassifier):
+    """Trains a teacher in every check: X is its own privileged information."""
+
+    def fit(self, X, y):
+        return super().fit(X, y, X_priv=X)
+
+
+@pytest.fixture(params=[False, True], ids=["routing off", "routing on"], autouse=True)
+def metadata_routing(request):
+    with sklearn.config_context(enable_metadata_routing=request.param):
+        yield
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_gkd.PrivilegedInformationWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(
+    [
+        GKDClassifier(SMALL, SMALL),
+        TaughtByItself(SMALL, SMALL),
+        SeriesClassifier(SMALL),
+        IgnorePrivileged(LogisticRegression()),
+    ]
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)

@@ -1,0 +1,122 @@
+import pickle
+
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from sklearn_gkd.networks import CNN, MLP, NETWORKS, MLPEnsemble, SeriesNet
+from sklearn_gkd.networks._layers import Dropout, Linear, MemberBatchNorm, MemberLinear
+
+CONVOLUTIONS = [(128, 5), (128, 5), (256, 3), (256, 3), (256, 3), (256, 3), (512, 3), (512, 1)]
+CONVOLUTIONS += [(512, 1)]
+HEAD = [Linear, nn.ReLU, nn.BatchNorm1d] * 2 + [Linear]
+
+
+def kinds(layers):
+    return [type(layer) for layer in layers]
+
+
+def linear_widths(layers):
+    return [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
+
+
+def test_cnn_is_tables_2_and_3():
+    teacher = CNN([(31, 2), (23, 5)], n_classes=7)
+    assert len(teacher.branches) == 2
+    for branch, n_channels in zip(teacher.branches, [2, 5], strict=True):
+        assert kinds(branch) == [nn.Conv1d, nn.ReLU, nn.BatchNorm1d, Dropout] * 9
+        convolutions = [layer for layer in branch if isinstance(layer, nn.Conv1d)]
+        assert [(c.out_channels, *c.kernel_size) for c in convolutions] == CONVOLUTIONS
+        assert convolutions[0].in_channels == n_channels
+        assert {c.stride for c in convolutions} == {(1,)}
+        assert {layer.p for layer in branch if isinstance(layer, nn.Dropout)} == {0.3}
+    assert kinds(teacher.head) == HEAD
+    assert linear_widths(teacher.head) == [512, 512, 7]
+    assert teacher.head[0].in_features == 1024
+
+
+def test_cnn_features_are_averages_over_time():
+    net = CNN([(8, 2)], n_classes=3, filters=[4, 6], kernels=[3, 1]).eval()
+    view = torch.randn(5, 8, 2)
+    logits, features = net(view)
+    maps = net.branches[0](view.permute(0, 2, 1))
+    torch.testing.assert_close(features, maps.sum(dim=2) / 8)
+    torch.testing.assert_close(logits, net.head(features))
+
+
+def test_mlp_is_tables_4_and_3():
+    student = MLP([(31, 2)], n_classes=7)
+    block = [Linear, nn.ReLU, nn.BatchNorm1d, Dropout]
+    assert kinds(student.body) == [*block * 3, Linear, nn.Identity]
+    assert linear_widths(student.body) == [2048, 2048, 2048, 1024]
+    assert student.body[0].in_features == 62
+    assert kinds(student.head) == HEAD
+    assert linear_widths(student.head) == [512, 512, 7]
+
+
+def test_members_of_an_ensemble_are_mlps():
+    sizes = {"width": 7, "features": 5, "head": 6}
+    shapes = [(4, 2), (3, 1)]
+    ensemble = MLPEnsemble(shapes, 3, n_members=3, **sizes, dropout=0.0)
+    members = [MLP(shapes, 3, **sizes, dropout=0.0) for _ in range(3)]
+    of_ensemble = [
+        layer
+        for layer in [*ensemble.body, *ensemble.head]
+        if isinstance(layer, MemberLinear | MemberBatchNorm)
+    ]
+    for i, member in enumerate(members):
+        own = [
+            layer
+            for layer in [*member.body, *member.head]
+            if isinstance(layer, nn.Linear | nn.BatchNorm1d)
+        ]
+        assert len(own) == len(of_ensemble)
+        for layer, stacked in zip(own, of_ensemble, strict=True):
+            if isinstance(layer, nn.Linear):
+                layer.weight.data = stacked.weight[i].T
+                layer.bias.data = stacked.bias[i, 0]
+    views = [torch.randn(8, *shape) for shape in shapes]
+
+    logits, features = ensemble(*views)
+    outputs = [member(*views) for member in members]
+    torch.testing.assert_close(logits, torch.stack([z for z, _ in outputs], dim=1))
+    torch.testing.assert_close(features, torch.cat([f for _, f in outputs], dim=1))
+
+    logits, _ = ensemble.eval()(*views)
+    means = sum(member.eval()(*views)[0].softmax(dim=1) for member in members) / 3
+    torch.testing.assert_close(logits.exp(), means)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("n_steps", [1, 2, 31])
+def test_networks_work_for_any_length_and_number_of_views(name, n_steps):
+    net = NETWORKS[name]([(n_steps, 2), (3, 5), (1, 9)], 4).eval()
+    logits, features = net(torch.zeros(6, n_steps, 2), torch.zeros(6, 3, 5), torch.zeros(6, 1, 9))
+    assert logits.shape == (6, 4)
+    assert len(features) == 6
+
+
+def test_sits_net_is_cloned_with_its_nested_parameters():
+    net = SeriesNet("cnn", lr=0.1, optimizer=torch.optim.SGD, module__dropout=0.2)
+    copy = clone(net.set_params(module__head=8, max_epochs=3, warm_start=True))
+    assert (copy.module, copy.lr, copy.optimizer) == ("cnn", 0.1, torch.optim.SGD)
+    assert (copy.max_epochs, copy.warm_start) == (3, True)
+    assert copy.get_params()["module__head"] == 8
+    assert copy.get_params()["module__dropout"] == 0.2
+
+
+def test_sits_net_shows_what_was_chosen():
+    assert repr(Pipeline([("net", SeriesNet(lr=0.1, module__width=9))])) == (
+        "Pipeline(steps=[('net', SeriesNet(lr=0.1, module__width=9))])"
+    )
+
+
+def test_sits_net_from_another_process_shows_the_same():
+    for given in (SeriesNet(), SeriesNet(lr=0.1, train_split=None)):
+        copy = pickle.loads(pickle.dumps(given))
+        assert copy.get_params(deep=False).keys() == given.get_params(deep=False).keys()
+        assert repr(Pipeline([("net", clone(copy))])) == repr(Pipeline([("net", given)]))
+    assert "train_split" in SeriesNet(train_split=ValidSplit(3)).get_params(deep=False)
