@@ -1,4 +1,4 @@
-"""The state of a training in a file, from which a training that was killed goes on."""
+"""Stores of the states of trainings, from which a training that was killed goes on."""
 
 import hashlib
 import io
@@ -13,29 +13,25 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 
-from sklearn_gkd._common.files import fingerprint, write_whole
+from sklearn_gkd._common.files import write_whole
+from sklearn_gkd._training.training import Setting, Training
 
 LARGEST_SHARE = 0.1
 
 
 class Checkpoint:
-    """The file of one training, named by all that the training depends on.
+    """The file of one training's state.
 
     Writing takes at most a tenth of the time: the next epoch that is written is as far away.
 
     Parameters
     ----------
-    folder : str or path-like
-        Made if it is not there.
-    role : str
-        Of the net: the first word of the file's name.
-    depends_on : list
-        What the training depends on, besides versions and the number of threads.
+    path : Path
+        Its folder is made if it is not there.
     """
 
-    def __init__(self, folder: str | os.PathLike, role: str, depends_on: list):
-        key = fingerprint(role, torch.get_num_threads(), depends_on)
-        self.path = Path(folder) / f"{role}-{key}.checkpoint"
+    def __init__(self, path: Path):
+        self.path = path
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.due = 0.0
 
@@ -69,6 +65,32 @@ class Checkpoint:
         """Write what a function returns, if the last one was written long enough ago."""
         if time.monotonic() >= self.due:
             self.write(state())
+
+
+class Store:
+    """Where the states of trainings lie. This one keeps none."""
+
+    def checkpoint(self, training: Training) -> Checkpoint | None:
+        """Return where the state of a training is read and written; None where it is not kept."""
+        return None
+
+
+class CheckpointFolder(Store):
+    """A folder with a file for each training, named by all that the training depends on.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Made if it is not there.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+
+    def checkpoint(self, training: Training, setting: Setting | None = None) -> Checkpoint:
+        """Return the file of a training, or of the one that has another setting."""
+        key = training.key(setting or training.setting)
+        return Checkpoint(self.folder / f"{training.role}-{key}.checkpoint")
 
 
 def training_state(net: NeuralNet, best: Any) -> dict:

@@ -12,7 +12,7 @@ from sklearn_gkd._common.compat import num_samples, safe_indexing
 from sklearn_gkd._common.series import as_array
 from sklearn_gkd._common.splitting import hold_out, teacher_folds
 from sklearn_gkd._estimators._classifier import GKDClassifier
-from sklearn_gkd._estimators._privileged import check_pairs, has_information
+from sklearn_gkd._estimators._privileged import Pair, check_pairs, has_information
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd.evaluation._controls import FITS, Split
 from sklearn_gkd.evaluation._protocol import scores
@@ -119,7 +119,7 @@ def privileged_gain(
     """
     X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), column_or_1d(y)
     groups = None if groups is None else column_or_1d(groups)
-    unlabeled = ("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled)
+    unlabeled = Pair("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled, False)
     _check_gain(estimator, X, y, X_priv, groups, unlabeled)
     rng = check_random_state(random_state)
     if cv is None:
@@ -156,7 +156,7 @@ def _check_gain(estimator, X, y, X_priv, groups, unlabeled) -> None:
             "one of them above 0."
         )
     has_information(X_priv)
-    check_pairs([("X", X, "X_priv", X_priv), unlabeled])
+    check_pairs(Pair("X", X, "X_priv", X_priv), unlabeled)
     n_rows = num_samples(X)
     for name, values in [("y", y), ("groups", groups)]:
         if values is not None and len(values) != n_rows:

@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from sklearn_gkd import PAPER_SETTINGS, GKDClassifier, PrivilegedInformationWarning
-from sklearn_gkd._training.fitting import fit_net
+from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.networks import MLP, SeriesNet
 
@@ -40,18 +40,28 @@ class TooManyLogits(LogitsOnly):
         super().__init__(shapes, n_classes + 1)
 
 
+class Recorder(Store):
+    """Keeps no states, but training and validation rows of each net that is fitted."""
+
+    def __init__(self):
+        self.rows = []
+
+    def checkpoint(self, training):
+        self.rows.append((training.train, training.valid))
+
+
+class NoWork(Store):
+    """Fails where a training begins."""
+
+    def checkpoint(self, training):
+        raise AssertionError(f"training of the {training.role} began before the error")
+
+
 @pytest.fixture
-def fitted_rows(monkeypatch):
-    """Training and validation rows of each net that is fitted."""
-    rows = []
-
-    def spy(net, views, targets, train, valid, **kwargs):
-        rows.append((train, valid))
-        return fit_net(net, views, targets, train, valid, **kwargs)
-
-    for module in ("_base", "_teacher"):
-        monkeypatch.setattr(f"sklearn_gkd._estimators.{module}.fit_net", spy)
-    return rows
+def fitted_rows(clf):
+    """Training and validation rows of each net that clf fits."""
+    clf._store = Recorder()
+    return clf._store.rows
 
 
 @pytest.fixture
@@ -402,14 +412,11 @@ ERRORS = [
 
 @pytest.mark.parametrize(("params", "changed", "message"), ERRORS, ids=[e[2] for e in ERRORS])
 def test_errors_name_the_argument_and_leave_nothing_half_fitted(
-    series, clf, params, changed, message, monkeypatch
+    series, clf, params, changed, message
 ):
-    def no_work(*args, **kwargs):
-        raise AssertionError("training began before the error")
-
     arguments = {"X": series.X, "y": series.y, "X_priv": series.X_priv, **changed(series)}
     clf.set_params(**params)
-    monkeypatch.setattr("sklearn_gkd._estimators._base.fit_net", no_work)
+    clf._store = NoWork()
     with pytest.raises((ValueError, TypeError), match=message):
         clf.fit(**arguments)
     assert not [name for name in vars(clf) if name.endswith("_")]
