@@ -13,6 +13,7 @@ from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
 from sklearn_gkd._common.series import as_table
 from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._privileged import FIT_REQUEST
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
 from sklearn_gkd.networks._architectures import MLP
@@ -166,15 +167,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     (200,)
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {
-        "X_priv": True,
-        "groups": True,
-        "X_unlabeled": True,
-        "X_priv_unlabeled": True,
-        "X_val": True,
-        "y_val": True,
-        "X_priv_val": True,
-    }
+    __metadata_request__fit: ClassVar[dict[str, bool]] = FIT_REQUEST
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "estimator": [HasMethods(["fit", "predict"])],

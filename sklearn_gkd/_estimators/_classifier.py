@@ -1,48 +1,30 @@
 """The classifier that is taught by privileged information, and the paper's settings of it."""
 
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
-from sklearn_gkd._common.checks import fresh_fit, warn
-from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, fit_context
-from sklearn_gkd._common.splitting import teacher_folds
-from sklearn_gkd._estimators._base import NetClassifier, Rows
-from sklearn_gkd._estimators._privileged import Pair, Privileged, PrivilegedReader, check_pairs
-from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._common.checks import fresh_fit
+from sklearn_gkd._common.compat import HasMethods, fit_context
+from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._privileged import (
+    Pair,
+    check_pairs,
+)
+from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._estimators._teacher import (
-    Lesson,
     check_features,
     teach,
     teacher_outputs,
-    teacher_rows,
 )
 from sklearn_gkd._training.progress import Task
-from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import feature_width, resolve_device
-from sklearn_gkd.exceptions import PrivilegedInformationWarning
 from sklearn_gkd.losses import LossWeights
 
-PAPER_SETTINGS = {
-    "teacher": "cnn",
-    "student": "mlp",
-    "alpha": 1.0,
-    "beta": 1.0,
-    "gamma": 10.0,
-    "temperature": 1.0,
-    "lr": 5e-5,
-    "batch_size": 32,
-    "max_epochs": 5000,
-    "validation_fraction": 0.2,
-    "n_iter_no_change": None,
-}
-"""The hyperparameters of Ienco et al. (2020), as keyword arguments of `GKDClassifier`."""
 
-
-class GKDClassifier(NetClassifier):
+class GKDClassifier(TaughtEstimator, NetClassifier):
     """Classifier taught by a teacher that sees more than it (generalized knowledge distillation).
 
     A teacher is trained on X and on privileged information, X_priv, that only training has. A
@@ -172,31 +154,10 @@ class GKDClassifier(NetClassifier):
     (200,)
     """
 
-    _predicts_with = "student_"
-
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {
-        "X_priv": True,
-        "groups": True,
-        "X_unlabeled": True,
-        "X_priv_unlabeled": True,
-        "X_val": True,
-        "y_val": True,
-        "X_priv_val": True,
-    }
-
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **NetClassifier._parameter_constraints,
+        **TaughtEstimator._parameter_constraints,
         "teacher": [str, NeuralNet, callable, HasMethods(["fit", "predict_proba"])],
-        "student": [str, NeuralNet, callable],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "gamma": [Interval(Real, 0, None, closed="left")],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
-        "teacher_view": [StrOptions({"both", "privileged"})],
-        "teacher_cv": ["cv_object"],
-        "priv_transformer": [HasMethods(["fit", "transform"]), None],
-        "n_channels_priv": NetClassifier._parameter_constraints["n_channels"],
-        "memory": [str, HasMethods(["cache"]), None],
     }
 
     def __init__(
@@ -316,7 +277,8 @@ class GKDClassifier(NetClassifier):
             else:
                 if X_unlabeled is not None:
                     rows = rows.with_unlabeled(self._check_series(X_unlabeled, "X_unlabeled"))
-                privileged = self._read_privileged(pairs, rows)
+                labels = self.classes_[rows.codes]
+                privileged = self._read_privileged(pairs, labels, rows.train)
                 if self.beta > 0 or self.gamma > 0:
                     lesson = self._lesson(
                         rows, privileged, classes, groups, split_seed, teacher_seed
@@ -326,7 +288,8 @@ class GKDClassifier(NetClassifier):
                     if teacher is not None:
                         self.teacher_ = teacher
                     rows = rows.with_taught(privileged.seen)
-                    taught = {"taught": targets, "weights": self._loss_weights()}
+                    weights = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
+                    taught = {"taught": targets, "weights": LossWeights(*weights)}
             self.student_ = self._fit_net(student, rows, classes, student_seed, task, **taught)
         task.end({})
         return self
@@ -366,64 +329,3 @@ class GKDClassifier(NetClassifier):
         device = resolve_device(self.device)
         logits, _ = teacher_outputs(self.teacher_, views, len(self.classes_), device)
         return logits.double().softmax(dim=1).numpy()
-
-    def _draw_seeds(self, n_seeds: int) -> list[int]:
-        """Draw the seeds of the split, the teacher and the student.
-
-        With a memory, random_state=None is a part of the key like any other, so that the teacher
-        and the split that it is trained on are always the same.
-        """
-        seeds = super()._draw_seeds(n_seeds)
-        if self.memory is not None and self.random_state is None:
-            seeds[:2] = draw_seeds(0, 2)
-        return seeds
-
-    def _seen_by_teacher(self, x, priv) -> list:
-        return [priv] if self.teacher_view == "privileged" else [x, priv]
-
-    def _warn_of_plain_student(self) -> None:
-        if self.beta > 0 or self.gamma > 0:
-            warn(
-                f"X_priv was not given, so beta={self.beta} and gamma={self.gamma} have nothing "
-                "to distil: the student learns from the labels alone. Pass X_priv to fit, or set "
-                "beta=0 and gamma=0.",
-                PrivilegedInformationWarning,
-            )
-
-    def _loss_weights(self) -> LossWeights:
-        return LossWeights(*map(float, (self.alpha, self.beta, self.gamma, self.temperature)))
-
-    def _read_privileged(self, pairs: tuple[Pair, ...], rows: Rows) -> Privileged:
-        """Return the privileged information of all rows; sets what reads more of it."""
-        reader = PrivilegedReader(self.priv_transformer, self.n_channels_priv)
-        reader.fit(pairs[0].X_priv, self.classes_[rows.codes], rows.train)
-        privileged = reader.read_pairs(*pairs)
-        self.priv_reader_ = reader
-        self.priv_transformer_ = reader.transformer
-        self.priv_shape_ = reader.shape
-        return privileged
-
-    def _teacher(self) -> Any:
-        """Return the unfitted teacher: a skorch net or a classifier."""
-        is_network = isinstance(self.teacher, (str, type, NeuralNet))
-        return self._net("teacher") if is_network else self.teacher
-
-    def _lesson(
-        self, rows: Rows, privileged: Privileged, classes: Classes, groups, split_seed, seed
-    ) -> Lesson:
-        """Return what the teacher is to learn, and from which rows."""
-        view, seen = privileged
-        train, valid = teacher_rows(rows, seen, self.validation_fraction, groups, split_seed)
-        return Lesson(
-            teacher=self._teacher(),
-            views=self._seen_by_teacher(rows.view, view),
-            codes=rows.codes,
-            seen=seen,
-            train=train,
-            valid=valid,
-            folds=teacher_folds(self.teacher_cv, rows.codes, train, groups, split_seed),
-            outcome=classes,
-            n_iter_no_change=self.n_iter_no_change,
-            device=resolve_device(self.device),
-            seed=seed,
-        )
