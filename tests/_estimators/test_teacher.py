@@ -26,11 +26,6 @@ from sklearn_gkd._training.progress import Task
 
 
 @pytest.fixture
-def clf(small):
-    return GKDClassifier(small, small, validation_fraction=0.2, random_state=0)
-
-
-@pytest.fixture
 def lessons(monkeypatch):
     """Every lesson that is taught, with its targets."""
     taught = []

@@ -9,7 +9,6 @@ from torch import nn
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd._search._candidates import Candidates
-from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.cohort import CohortNetwork, can_join, train_cohort
 from sklearn_gkd._training.fitting import prepare
 from sklearn_gkd._training.randomness import seeded
@@ -54,16 +53,6 @@ def n_cohorts(folder):
     return len(list(folder.glob("*.trained")))
 
 
-class Recorder(Store):
-    """Keeps no states, but the trainings themselves."""
-
-    def __init__(self):
-        self.trainings = {}
-
-    def checkpoint(self, training):
-        self.trainings[training.role] = training
-
-
 NETS = [
     small("mlp"),
     small("mlp", module__feature_activation=nn.ReLU, optimizer=torch.optim.SGD),
@@ -103,11 +92,10 @@ def test_each_net_learns_what_it_would_alone(series, tmp_path, net, params, sett
     ],
     ids=["dropout", "ReLU and SGD", "ensemble", "AdamW", "momentum"],
 )
-def test_in_double_precision_they_agree_to_1e_6(series, student, settings):
+def test_in_double_precision_they_agree_to_1e_6(series, recorder, student, settings):
     """The cohort beside a plain loop over each net; nets and data in double precision."""
-    recorder = Recorder()
     fit(series, recorder, clone(student), SETTINGS[0])
-    training = in_double_precision(recorder.trainings["student"])
+    training = in_double_precision(recorder.trainings[-1])
     torch.set_default_dtype(torch.float64)
     try:
         states = list(train_cohort(training, settings))
@@ -185,13 +173,12 @@ def test_a_net_that_diverges_harms_no_other(series, tmp_path):
     ],
     ids=["cnn", "callbacks", "optimizer", "verbose", "the optimizer's own learning rate"],
 )
-def test_other_nets_are_trained_by_themselves(series, net):
-    recorder = Recorder()
+def test_other_nets_are_trained_by_themselves(series, recorder, net):
     fit(series, recorder, small("mlp"), SETTINGS[0])
-    training = recorder.trainings["student"]
+    of_teacher, training = recorder.trainings
     assert can_join(training)
     assert not can_join(dataclasses.replace(training, net=net))
-    assert not can_join(recorder.trainings["teacher"])
+    assert not can_join(of_teacher)
 
 
 def test_a_cohort_s_network_is_its_network_many_times(series):
