@@ -1,20 +1,23 @@
-"""Checks that name the argument that is wrong, and fits that leave no trace when they fail."""
+"""Checks that name the wrong argument, warnings at the user's line, and fits that fail cleanly."""
 
-import os
 import re
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
-import sklearn
 from sklearn.base import BaseEstimator
 
-_NOT_THE_USERS = tuple(
-    str(package) + os.sep for package in (Path(__file__).parents[1], Path(sklearn.__file__).parent)
-)
+CALLERS = {"sklearn_gkd", "sklearn", "joblib"}
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn about the user's line: the nearest one outside this package and what calls it."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in CALLERS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager
@@ -61,11 +64,3 @@ def fresh_fit(estimator: BaseEstimator) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
-
-
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of a line outside of this package and scikit-learn: the user's own."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)

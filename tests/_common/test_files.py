@@ -1,0 +1,45 @@
+import pytest
+
+from sklearn_gkd._common.files import missing_extra, replacing, write_whole
+
+
+def test_a_file_takes_its_place_when_it_is_complete(tmp_path):
+    path = tmp_path / "some.map.tif"
+    path.write_text("before")
+    with replacing(path) as partial_path:
+        assert partial_path.parent == tmp_path
+        assert partial_path.suffix == ".tif"
+        partial_path.write_text("after")
+        assert path.read_text() == "before"
+    assert path.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_file_that_fails_leaves_the_one_before(tmp_path, error):
+    def write_half():
+        with replacing(path) as partial_path:
+            partial_path.write_text("half")
+            raise error
+
+    path = tmp_path / "map.tif"
+    path.write_text("before")
+    with pytest.raises(error):
+        write_half()
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writes_bytes_to_a_name_with_or_without_a_suffix(tmp_path):
+    for name in ("model", "model.safetensors"):
+        write_whole(str(tmp_path / name), b"\x00\n\xff")
+        assert (tmp_path / name).read_bytes() == b"\x00\n\xff"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_missing_package_is_named_with_its_extra():
+    with (
+        pytest.raises(ModuleNotFoundError, match=r"maps needs no_such: pip .*sklearn-gkd\[geo\]"),
+        missing_extra("geo", "maps"),
+    ):
+        import no_such  # noqa: F401
