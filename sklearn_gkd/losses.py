@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+__all__ = ["DistillationLoss", "LabelLoss", "feature_reconstruction", "imitation"]
+
 
 def feature_reconstruction(student: Tensor, teacher: Tensor) -> Tensor:
     """Squared distance between the sigmoids of the features (Eq. 2).

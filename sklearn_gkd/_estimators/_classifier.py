@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, fit_context, num_samples
 from sklearn_gkd._common.series import View
-from sklearn_gkd._common.splitting import teacher_folds
+from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._estimators._base import NetClassifier
 from sklearn_gkd._estimators._privileged import PrivilegedReader, check_pairs
 from sklearn_gkd._estimators._teacher import (
@@ -438,7 +438,7 @@ class GKDClassifier(NetClassifier):
             seen=seen,
             train=train,
             valid=valid,
-            folds=teacher_folds(self.teacher_cv, labels, train, groups, split_seed),
+            folds=folds(self.teacher_cv, labels, train, groups, split_seed, "teacher_cv"),
             n_classes=len(self.classes_),
             class_weight=weights,
             n_iter_no_change=self.n_iter_no_change,

@@ -6,11 +6,10 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import column_or_1d
 
 from sklearn_gkd._common.compat import num_samples, safe_indexing
-from sklearn_gkd._common.series import as_array
-from sklearn_gkd._common.splitting import hold_out, teacher_folds
+from sklearn_gkd._common.series import as_array, as_column
+from sklearn_gkd._common.splitting import folds, hold_out
 from sklearn_gkd._estimators._classifier import GKDClassifier
 from sklearn_gkd._estimators._privileged import check_pairs, has_information
 from sklearn_gkd._training.randomness import draw_seeds
@@ -117,15 +116,15 @@ def privileged_gain(
     {'forest': 6, 'student alone': 6, 'student alone, longer': 6, 'estimator': 6, 'teacher': 6,
     'permuted X_priv': 6, 'self-distillation': 6, 'imputation': 6, 'modality dropout': 6}
     """
-    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), column_or_1d(y)
-    groups = None if groups is None else column_or_1d(groups)
+    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), as_column(y, "y")
+    groups = None if groups is None else as_column(groups, "groups")
     unlabeled = ("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled)
     _check_gain(estimator, X, y, X_priv, groups, unlabeled)
     rng = check_random_state(random_state)
     if cv is None:
         splits = [hold_out(y, 0.3, groups=groups, random_state=rng) for _ in range(10)]
     else:
-        splits = teacher_folds(cv, y, np.arange(len(y)), groups, *draw_seeds(rng, 1))
+        splits = folds(cv, y, np.arange(len(y)), groups, *draw_seeds(rng, 1), name="cv")
     _check_teacher_can_be_tested(X_priv, [test for _, test in splits])
     seeds = draw_seeds(rng, len(splits))
     data = (X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
@@ -251,17 +250,22 @@ def gain_table(results: pd.DataFrame, *, reference: str = "estimator") -> pd.Dat
     student alone  0.60  0.05  0.012  0.088    0.029         0.00       0.00
     teacher        0.80 -0.15 -0.215 -0.085    0.010         0.20       1.00
     """
-    missing = sorted(set(RESULT_COLUMNS) - set(results.columns))
-    if missing:
-        raise ValueError(f"results lack {missing}. Give a table as from privileged_gain.")
+    check_results(results)
     methods = results["method"].unique()
     if reference not in methods:
         raise ValueError(f"reference={reference!r} is not in results; give one of {list(methods)}.")
-    if results.duplicated(["metric", "split", "method"]).any():
-        raise ValueError("results have a split twice. Number the splits of joined results anew.")
     by_metric = results.groupby("metric", sort=False)
     tables = {metric: _compare(rows, methods, reference) for metric, rows in by_metric}
     return pd.concat(tables, names=["metric", "method"])
+
+
+def check_results(results: pd.DataFrame) -> None:
+    """Raise a ValueError unless results are a table as from `privileged_gain`."""
+    missing = sorted(set(RESULT_COLUMNS) - set(results.columns))
+    if missing:
+        raise ValueError(f"results lack {missing}. Give a table as from privileged_gain.")
+    if results.duplicated(["metric", "split", "method"]).any():
+        raise ValueError("results have a split twice. Number the splits of joined results anew.")
 
 
 def _compare(rows: pd.DataFrame, methods, reference: str) -> pd.DataFrame:
