@@ -1,4 +1,4 @@
-"""What a map's sample says of its classes' areas; public as `evaluation.area_adjusted`."""
+"""Estimate a map's accuracy and the areas of its classes from a sample."""
 
 from collections.abc import Mapping
 from typing import Any

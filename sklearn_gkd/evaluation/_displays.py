@@ -20,7 +20,7 @@ COLOURS = {"teacher": "tab:orange", "student": "tab:blue", "baseline": "0.45"}
 
 
 class GainDisplay:
-    """What the estimator gains over each other method, with its interval.
+    """Gain of the estimator over each other method, with its interval.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Measure what privileged information gains, beside controls on the same splits."""
+"""Measure the gain by privileged information, beside baselines and controls on the same splits."""
 
 import numpy as np
 import pandas as pd
@@ -32,14 +32,14 @@ def privileged_gain(
     n_jobs=None,
     random_state=None,
 ) -> pd.DataFrame:
-    """Measure what privileged information gains, and whether that is what gains it.
+    """Measure what the estimator gains, and whether privileged information is the reason.
 
     A student that distils may be better than the same net alone because it was trained for longer,
     or because any teacher regularises it [1]_. So each split is also given to controls:
 
     - ``forest``: a random forest on X;
     - ``student alone``: the estimator with beta=0 and gamma=0, of the same seed;
-    - ``student alone, longer``: it, trained for the epochs of teacher and student together,
+    - ``student alone, longer``: the same, trained for the epochs of teacher and student together,
       without `n_iter_no_change` (a teacher that is no net counts as many as the student);
     - ``estimator``: as it is given;
     - ``teacher``: the estimator's teacher, with X_priv of the test rows: the bound;
@@ -56,23 +56,21 @@ def privileged_gain(
     Parameters
     ----------
     estimator : GKDClassifier
-        Cloned, and fitted without its memory. Its random_state gives way to a seed for each split.
+        Cloned, and fitted without its memory, with a seed for each split as its random_state.
     X : array-like of shape (n, T, C) or (n, T * C)
         Series, complete: fill gaps first (`eo.GapFiller`).
     y : array-like of shape (n,)
         Class of each row.
     X_priv : array-like of shape (n, T', C') or (n, T' * C')
         Privileged information. A training row that is NaN throughout has none; a test row must
-        have some, for the teacher. Gaps within a row are the estimator's priv_transformer's to
-        fill.
+        have some, for the teacher. The estimator's priv_transformer must fill gaps within a row.
     cv : int, splitter or iterable, default=None
-        The splits that all methods share. None stands for ten random ones with 30 % of the rows
-        to test, of every class alike or, with groups, of whole groups; an int for so many
-        stratified folds.
+        The splits that all methods share. None: ten random ones that test on 30 % of the rows,
+        stratified by class or, with groups, of whole groups. An int: that many stratified folds.
     groups : array-like of shape (n,), default=None
         For the splits, and for those into training and validation rows.
     X_unlabeled, X_priv_unlabeled : array-like, default=None
-        Pairs without a label, for every split as they are: see `GKDClassifier.fit`.
+        Pairs without a label, the same for every split: see `GKDClassifier.fit`.
     n_jobs : int, default=None
         Number of fits at a time, as in joblib.
     random_state : int, RandomState instance or None, default=None
@@ -89,7 +87,7 @@ def privileged_gain(
     TypeError
         Where the estimator is no GKDClassifier.
     ValueError
-        Where it has nothing to distil, or X_priv lacks test rows.
+        Where it has nothing to distil, or a test row has no X_priv.
 
     See Also
     --------
@@ -170,7 +168,8 @@ def _check_teacher_can_be_tested(X_priv, tests) -> None:
     if n_unknown:
         raise ValueError(
             f"X_priv is NaN throughout in {n_unknown} of the {len(tested)} rows that are tested "
-            "on, and the teacher cannot be. Leave these rows out, or give a cv that trains on them."
+            "on, where the teacher needs it. Leave these rows out, or give a cv that only trains "
+            "on them."
         )
 
 
@@ -195,7 +194,7 @@ def _measure(
 
 
 def gain_table(results: pd.DataFrame, *, reference: str = "estimator") -> pd.DataFrame:
-    """Compare a method with each other one, by the corrected resampled t-test.
+    """Compare one method with each of the others, by the corrected resampled t-test.
 
     Splits share rows, so that differences over J of them vary less than independent ones would.
     Their variance is therefore multiplied by 1/J + n_test / n_train instead of 1/J [1]_, and
