@@ -122,7 +122,8 @@ def privileged_gain(
     if cv is None:
         splits = [hold_out(y, 0.3, groups=groups, random_state=rng) for _ in range(10)]
     else:
-        splits = folds(cv, y, np.arange(len(y)), groups, *draw_seeds(rng, 1), name="cv")
+        [seed] = draw_seeds(rng, 1)
+        splits = folds(cv, y, np.arange(len(y)), groups, seed, "cv")
     _check_teacher_can_be_tested(X_priv, [test for _, test in splits])
     seeds = draw_seeds(rng, len(splits))
     data = (X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
