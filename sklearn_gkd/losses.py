@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+__all__ = ["DistillationLoss", "LabelLoss", "feature_reconstruction", "imitation"]
+
 
 class LossWeights(NamedTuple):
     """Weights of the three terms of Eq. 4, and the temperature of the third.

@@ -8,7 +8,7 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions
-from sklearn_gkd._common.splitting import teacher_folds
+from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._estimators._base import NetEstimator, Rows
 from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
 from sklearn_gkd._estimators._teacher import Lesson, teacher_rows
@@ -92,7 +92,7 @@ class TaughtEstimator(NetEstimator):
             seen=seen,
             train=train,
             valid=valid,
-            folds=teacher_folds(self.teacher_cv, rows.codes, train, groups, split_seed),
+            folds=folds(self.teacher_cv, rows.codes, train, groups, split_seed, "teacher_cv"),
             outcome=outcome,
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),

@@ -1,6 +1,6 @@
 import pytest
 
-from sklearn_gkd._common.files import missing_extra, replacing, write_whole
+from sklearn_gkd._common.files import fingerprint, missing_extra, replacing, versions, write_whole
 
 
 def test_a_file_takes_its_place_when_it_is_complete(tmp_path):
@@ -37,9 +37,34 @@ def test_writes_bytes_to_a_name_with_or_without_a_suffix(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_missing_package_is_named_with_its_extra():
+def test_a_fingerprint_depends_on_content_and_versions(monkeypatch):
+    first = fingerprint("teacher", [1, 2])
+    assert fingerprint("teacher", [1, 2]) == first
+    assert fingerprint("teacher", [1, 3]) != first
+    newer = versions() | {"torch": "99"}
+    monkeypatch.setattr("sklearn_gkd._common.files.versions", lambda: newer)
+    assert fingerprint("teacher", [1, 2]) != first
+
+
+def test_versions_are_those_of_what_computes():
+    import torch
+
+    assert versions()["torch"] == torch.__version__
+    assert {"sklearn-gkd", "scikit-learn", "skorch", "numpy"} < versions().keys()
+
+
+def test_a_missing_package_names_its_extra():
     with (
-        pytest.raises(ModuleNotFoundError, match=r"maps needs no_such: pip .*sklearn-gkd\[geo\]"),
-        missing_extra("geo", "maps"),
+        pytest.raises(
+            ModuleNotFoundError,
+            match=r"^A map needs no_such_package: pip install 'sklearn-gkd\[geo\]'\.$",
+        ) as raised,
+        missing_extra("geo", "A map"),
     ):
-        import no_such  # noqa: F401
+        import no_such_package  # noqa: F401
+    assert raised.value.name == "no_such_package"
+
+
+def test_a_broken_package_says_itself_what_is_wrong():
+    with pytest.raises(ImportError, match=r"^libgdal is broken$"), missing_extra("geo", "A map"):
+        raise ImportError("libgdal is broken")
