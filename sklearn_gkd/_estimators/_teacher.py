@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd._common.files import fingerprint, write_whole
+from sklearn_gkd._common.files import write_whole
+from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._base import Rows
@@ -104,8 +105,8 @@ class Lesson:
             logits[held_out], _ = self._outputs(fold_teacher, held_out)
         return TeacherTargets(logits, features, torch.as_tensor(self.seen).float())
 
-    def key(self) -> str:
-        """Return a hash of all that is here, and of the versions that compute with it."""
+    def key(self) -> str | None:
+        """Return a hash of all that is here, of code and versions; None where there is none."""
         content = dict(vars(self), device=self.device.type, teacher=type(self.teacher))
         params = {k: v for k, v in self.teacher.get_params().items() if k != "verbose"}
         return fingerprint(content, params)
@@ -226,10 +227,10 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
         None where the targets come from the memory.
     """
     location = check_memory(memory).location
-    if location is None:
+    key = lesson.key() if location else None
+    if key is None:
         teacher = lesson.fit(store, fit_task)
         return lesson.targets(teacher, store, fit_task), teacher
-    key = lesson.key()
     path = Path(location) / "sklearn_gkd" / f"{key}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):

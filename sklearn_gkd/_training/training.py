@@ -12,7 +12,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from sklearn_gkd._common.files import fingerprint
+from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import Scaling, Shape, View
 from sklearn_gkd.losses import LossWeights
 
@@ -98,12 +98,15 @@ class Training:
         arrays = [*(view.series[rows] for view in self.views), *(t[rows] for t in self.targets)]
         return TensorDataset(*(torch.as_tensor(array, device=self.device) for array in arrays))
 
-    def key(self, *setting: Any) -> str:
-        """Return a hash of all that the training depends on, with this in place of its setting."""
-        return fingerprint(self._key_of_cohort, *setting)
+    def key(self, *setting: Any) -> str | None:
+        """Return a hash of all that the training depends on, with this in place of its setting.
+
+        None where that cannot be hashed.
+        """
+        return self._key_of_cohort and fingerprint(self._key_of_cohort, *setting)
 
     @cached_property
-    def _key_of_cohort(self) -> str:
+    def _key_of_cohort(self) -> str | None:
         params = {k: v for k, v in self.net.get_params().items() if k not in ("lr", "verbose")}
         return fingerprint(
             self.role,
