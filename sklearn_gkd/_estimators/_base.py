@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sklearn_gkd._common.checks import check_finite, naming
 from sklearn_gkd._common.compat import CallbackSupportMixin, Interval, StrOptions, check_y
+from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute, Labels, Net
 from sklearn_gkd._common.series import View, as_table, series_shape
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._training.fitting import fit_net
@@ -237,6 +238,13 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             f"make_pipeline(eo.GapFiller({n_channels}), {own_name}({n_channels})).",
         )
         return checked
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return {
+            **OF_SERIES,
+            "classes_": Labels("K"),
+            self._predicts_with: Net([("T", "C")], "K"),
+        }
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

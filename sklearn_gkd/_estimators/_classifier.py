@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, fit_context, num_samples
+from sklearn_gkd._common.fitted_state import Net, Part, Sizes
 from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import teacher_folds
 from sklearn_gkd._estimators._base import NetClassifier
@@ -378,6 +379,20 @@ class GKDClassifier(NetClassifier):
         logits, _ = teacher_outputs(self.teacher_, views, len(self.classes_), device)
         return logits.double().softmax(dim=1).numpy()
 
+    @property
+    def priv_transformer_(self):
+        """The fitted clone of priv_transformer."""
+        return self.priv_reader_.transformer
+
+    def _fitted_state(self):
+        seen_by_teacher = self._seen_by_teacher(("T", "C"), ("T_priv", "C_priv"))
+        return {
+            **super()._fitted_state(),
+            "priv_shape_": Sizes(("T_priv", "C_priv"), optional=True),
+            "teacher_": Net(seen_by_teacher, "K", of_teacher=True),
+            "priv_reader_": Part(PrivilegedReader, of_teacher=True),
+        }
+
     def _draw_seeds(self, n_seeds: int) -> list[int]:
         """Draw the seeds of the split, the teacher and the student.
 
@@ -416,7 +431,6 @@ class GKDClassifier(NetClassifier):
                 )
                 view, seen = view.followed_by(other_view.series), np.append(seen, other_seen)
         self.priv_reader_ = reader
-        self.priv_transformer_ = reader.transformer
         self.priv_shape_ = reader.shape
         return view, seen
 

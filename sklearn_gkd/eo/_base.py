@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gkd._common.compat import Interval, check_feature_names_in
+from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
 from sklearn_gkd._common.series import as_table, series_shape
 
 
@@ -54,6 +55,9 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
         """Return the names of the columns that fit saw, as (T, C)."""
         check_is_fitted(self)
         return check_feature_names_in(self, input_features).reshape(self.series_shape_)
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return OF_SERIES
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -9,6 +9,7 @@ from sklearn.base import OneToOneFeatureMixin
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import fit_context
+from sklearn_gkd._common.fitted_state import FloatArray
 from sklearn_gkd.eo._base import SeriesTransformer, as_days, between, neighbours
 
 
@@ -139,6 +140,13 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
             series, self.days_, row, channel, before[gap], after[gap], self.days_[step]
         )
         return series.reshape(len(series), -1) if is_table else series
+
+    def _fitted_state(self):
+        return {
+            **super()._fitted_state(),
+            "medians_": FloatArray(("T", "C")),
+            "days_": FloatArray(("T",)),
+        }
 
 
 class Resample(SeriesTransformer):
