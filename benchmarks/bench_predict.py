@@ -13,14 +13,13 @@ from measuring import Ratio
 from sklearn.ensemble import RandomForestClassifier
 
 from sklearn_gkd import GKDClassifier
-from sklearn_gkd._training.predicting import prediction_batch
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.networks import MLP, SeriesNet
 
 
 def bare(network, rows: torch.Tensor) -> torch.Tensor:
     """Call the network, batch by batch."""
-    batches = rows.split(prediction_batch(network))
+    batches = rows.split(measuring.prediction_batch(network))
     with torch.inference_mode():
         return torch.cat([network(batch)[0].argmax(1) for batch in batches])
 

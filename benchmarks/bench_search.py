@@ -3,8 +3,8 @@
 Of 82 fits, ``memory`` leaves 4 teachers. With a teacher that costs r students it can therefore gain
 82 (r + 1) / (4 r + 82); the benchmark reports what it does gain, and the share of that bound.
 
-`GKDGridSearchCV` trains the candidates of a fold as stacks: beside `GridSearchCV` with ``memory``,
-for MLPs of several widths and for the default student, 5 epochs each.
+`GKDGridSearchCV` trains the candidates of a fold as cohorts: beside `GridSearchCV` with
+``memory``, for MLPs of several widths and for the default student, 5 epochs each.
 """
 
 import time
@@ -63,7 +63,7 @@ def student(name: str, n_epochs: int) -> SeriesNet:
     return SeriesNet("mlp" if sizes else name, max_epochs=n_epochs, batch_size=32, **module)
 
 
-def stack_gain(sits, name: str, n_epochs: int, repeats: int) -> float:
+def cohort_gain(sits, name: str, n_epochs: int, repeats: int) -> float:
     """Return the seconds of GridSearchCV with memory over those of GKDGridSearchCV."""
 
     def run(search) -> None:
@@ -102,7 +102,7 @@ def main() -> None:
         Ratio("the same: share of the bound", gain / bound, 0.85),
     ]
     for name in ["256"] if args.short else ["64", "256", "ensemble"]:
-        gain = stack_gain(sits, name, 5, 1 if args.short else 5)
+        gain = cohort_gain(sits, name, 5, 1 if args.short else 5)
         goal = 2.0 if name == "256" else None
         ratios.append(Ratio(f"GridSearchCV / GKDGridSearchCV, student {name}", gain, goal))
     measuring.report("search", ratios, args)

@@ -24,7 +24,6 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_gkd import PAPER_SETTINGS, GKDClassifier
-from sklearn_gkd._training.predicting import prediction_batch
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.losses import DistillationLoss, LabelLoss
 from sklearn_gkd.networks import CNN, MLP, SeriesNet
@@ -200,7 +199,7 @@ class ByHand:
             self.optimizer.step()
         self.network.eval()
         labels = self.rows.labels[self.rows.valid]
-        n_rows = prediction_batch(self.network)
+        n_rows = measuring.prediction_batch(self.network)
         with torch.inference_mode():
             parts = zip(*(view[self.rows.valid].split(n_rows) for view in self.views), strict=True)
             logits = torch.cat([self.network(*part)[0] for part in parts])
@@ -212,7 +211,7 @@ class ByHand:
 
 def by_hand(rows: Rows, networks: dict[str, nn.Module]) -> dict[str, ByHand]:
     """Return both loops."""
-    n_rows = prediction_batch(networks["teacher"])
+    n_rows = measuring.prediction_batch(networks["teacher"])
     with torch.no_grad():
         parts = zip(*(view.split(n_rows) for view in rows.views), strict=True)
         outputs = [networks["teacher"].eval()(*part) for part in parts]

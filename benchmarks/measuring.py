@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: turns, the machine's rate, ratios and what is committed of them.
+"""Tools of the speed benchmarks: time and memory, and ratios beside the committed ones.
 
 Each benchmark compares in one run, and reports ratios that are better the larger they are. Without
 ``--save`` it fails where a ratio is under 80 % of its goal or of its committed figure; of a goal
@@ -17,6 +17,7 @@ from statistics import median
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 RESULTS = Path(__file__).parent / "results"
 TOLERANCE = 0.8
@@ -69,6 +70,12 @@ def matrix_rate(device: str = "cpu", size: int = 2048) -> float:
     a, b = torch.randn(2, size, size, device=device)
     seconds = in_turns({"product": lambda: (a @ b, None)[1]}, 11)["product"]
     return 2 * size**3 / seconds
+
+
+def prediction_batch(network: nn.Module) -> int:
+    """Return on how many rows at a time the package calls a network to predict."""
+    convolves = any(isinstance(layer, nn.Conv1d) for layer in network.modules())
+    return 128 if convolves else 1024
 
 
 def memory_added(function: Callable[[], object]) -> int:

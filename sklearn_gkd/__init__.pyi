@@ -1,6 +1,7 @@
 from . import datasets, eo, evaluation, exceptions, losses, networks, persistence
 from ._estimators._baselines import IgnorePrivileged, SeriesClassifier
-from ._estimators._classifier import PAPER_SETTINGS, GKDClassifier
+from ._estimators._classifier import GKDClassifier
+from ._estimators._paper import PAPER_SETTINGS
 from ._search._grid_search import GKDGridSearchCV
 from .exceptions import InterruptedFitWarning, PrivilegedInformationWarning
 

@@ -1,5 +1,7 @@
 """Warnings that a user may want to filter or turn into errors."""
 
+__all__ = ["InterruptedFitWarning", "PrivilegedInformationWarning"]
+
 
 class InterruptedFitWarning(UserWarning):
     """Training was interrupted (Ctrl-C), and the best epoch so far is kept."""

@@ -6,9 +6,46 @@ The output of m candidates that learn side by side is (m, n, k, n_classes) and (
 and the loss is theirs, (m,).
 """
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+__all__ = ["DistillationLoss", "LabelLoss", "feature_reconstruction", "imitation"]
+
+
+class LossWeights(NamedTuple):
+    """Weights of the three terms of Eq. 4, and the temperature of the third.
+
+    Parameters
+    ----------
+    alpha, beta, gamma : float or Tensor of shape (m,)
+        Weights of cross-entropy, feature reconstruction and imitation. The defaults are the
+        paper's.
+    temperature : float or Tensor of shape (m, 1, 1, 1)
+        See `imitation`.
+    """
+
+    alpha: Any = 1.0
+    beta: Any = 1.0
+    gamma: Any = 10.0
+    temperature: Any = 1.0
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether the loss depends on the labels."""
+        return _positive(self.alpha)
+
+    @property
+    def uses_features(self) -> bool:
+        """Whether the loss depends on the features."""
+        return _positive(self.beta)
+
+    @property
+    def uses_decisions(self) -> bool:
+        """Whether the loss depends on the teacher's decisions."""
+        return _positive(self.gamma)
 
 
 def feature_reconstruction(student: Tensor, teacher: Tensor) -> Tensor:
@@ -84,41 +121,38 @@ class DistillationLoss(nn.Module):
 
     Parameters
     ----------
-    alpha, beta, gamma : float or Tensor of shape (m,)
-        Weights of cross-entropy, feature reconstruction and imitation.
-    temperature : float or Tensor of shape (m, 1, 1, 1)
-        See `imitation`.
+    weights : LossWeights
+        Weights of the terms.
     class_weight : array-like of shape (n_classes,), default=None
         See `LabelLoss`.
     """
 
-    def __init__(self, alpha=1.0, beta=1.0, gamma=10.0, temperature=1.0, class_weight=None):
+    def __init__(self, weights: LossWeights = LossWeights(), class_weight=None):  # noqa: B008
         super().__init__()
-        self.alpha = alpha
-        self.beta = beta
-        self.gamma = gamma
-        self.temperature = temperature
+        self.weights = weights
         self.label_loss = LabelLoss(class_weight)
-        self.used = [bool(torch.as_tensor(weight).any()) for weight in (alpha, beta, gamma)]
+        self.uses_labels = weights.uses_labels
+        self.uses_features = weights.uses_features
+        self.uses_decisions = weights.uses_decisions
 
     def forward(self, output, target):
         """Return the weighted sum. A term of weight 0 is not computed."""
         logits, features = output
         labels, teacher_logits, teacher_features, taught = target
-        uses_labels, uses_features, uses_decisions = self.used
+        alpha, beta, gamma, temperature = self.weights
         loss = logits.new_zeros(())
-        if uses_labels:
-            loss = loss + self.alpha * self.label_loss(output, (labels,))
+        if self.uses_labels:
+            loss = loss + alpha * self.label_loss(output, (labels,))
         n_members = 1
         if logits.ndim > 2:
             n_members = logits.shape[-2]
             teacher_logits = teacher_logits[:, None]
-        if uses_features:
+        if self.uses_features:
             rows = feature_reconstruction(features, teacher_features) / n_members
-            loss = loss + self.beta * _mean_over(rows, taught)
-        if uses_decisions:
-            rows = imitation(logits, teacher_logits, self.temperature)
-            loss = loss + self.gamma * _mean_over(_of_members(rows, logits), taught)
+            loss = loss + beta * _mean_over(rows, taught)
+        if self.uses_decisions:
+            rows = imitation(logits, teacher_logits, temperature)
+            loss = loss + gamma * _mean_over(_of_members(rows, logits), taught)
         return loss
 
 
@@ -129,6 +163,10 @@ def row_weights(labels: Tensor, class_weight) -> Tensor:
         return labelled
     of_class = torch.as_tensor(class_weight, dtype=torch.float32, device=labels.device)
     return labelled * of_class[labels.clamp(min=0)]
+
+
+def _positive(weight: Any) -> bool:
+    return bool(torch.as_tensor(weight).any())
 
 
 def _of_members(values: Tensor, logits: Tensor) -> Tensor:

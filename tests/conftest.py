@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.utils import Bunch
+from torch import nn
 
+from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd.networks import SeriesNet
 
 
@@ -47,6 +49,35 @@ def small():
         max_epochs=8,
         batch_size=16,
     )
+
+
+@pytest.fixture
+def logits_only():
+    """A network without features."""
+
+    class LogitsOnly(nn.Module):
+        def __init__(self, shapes, n_classes):
+            super().__init__()
+            self.layer = nn.Linear(sum(t * c for t, c in shapes), n_classes)
+
+        def forward(self, *views):
+            return self.layer(torch.cat([view.flatten(1) for view in views], dim=1))
+
+    return LogitsOnly
+
+
+@pytest.fixture
+def recorder():
+    """A store that keeps no states, but the trainings that it is asked for."""
+
+    class Recorder(Store):
+        def __init__(self):
+            self.trainings = []
+
+        def checkpoint(self, training):
+            self.trainings.append(training)
+
+    return Recorder()
 
 
 @pytest.fixture

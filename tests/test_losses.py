@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_gkd.losses import DistillationLoss, LabelLoss, feature_reconstruction, imitation
+from sklearn_gkd.losses import (
+    DistillationLoss,
+    LabelLoss,
+    LossWeights,
+    feature_reconstruction,
+    imitation,
+)
 
 
 def softmax(z):
@@ -81,7 +87,9 @@ def test_distillation_loss_is_equation_4_over_the_taught_rows(batch, alpha, beta
         + beta * squared_distances(batch)[taught].mean()
         + gamma * divergences(batch, 2.0)[taught].mean()
     )
-    assert evaluate(DistillationLoss(alpha, beta, gamma, 2.0), batch) == pytest.approx(expected)
+    assert evaluate(DistillationLoss(LossWeights(alpha, beta, gamma, 2.0)), batch) == pytest.approx(
+        expected
+    )
 
 
 def test_a_batch_without_taught_rows_learns_from_its_labels(batch):
@@ -94,7 +102,7 @@ def test_members_losses_are_averaged(batch):
     logits = rng.normal(size=(3, 5, 3))
     features = rng.normal(size=(3, 5, 4))
     target = [torch.tensor(batch[name]) for name in list(batch)[2:]]
-    loss = DistillationLoss(0.7, 0.5, 3.0, 2.0, [0.5, 1.0, 4.0])
+    loss = DistillationLoss(LossWeights(0.7, 0.5, 3.0, 2.0), [0.5, 1.0, 4.0])
     of_members = [
         loss((torch.tensor(logits[i]), torch.tensor(features[i])), target).item() for i in range(3)
     ]

@@ -1,1 +1,1 @@
-"""What every room uses; nothing here imports torch."""
+"""Tools of every room, without torch."""

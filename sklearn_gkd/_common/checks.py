@@ -1,11 +1,23 @@
-"""Checks that name the argument that is wrong, and fits that leave no trace when they fail."""
+"""Checks that name the wrong argument, warnings at the user's line, and fits that fail cleanly."""
 
 import re
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator
+
+CALLERS = {"sklearn_gkd", "sklearn", "joblib"}
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn about the user's line: the nearest one outside this package and what calls it."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in CALLERS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager

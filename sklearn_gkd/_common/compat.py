@@ -1,5 +1,6 @@
 """scikit-learn's private names, and shims for its versions: the only module that imports them."""
 
+from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
@@ -43,6 +44,7 @@ __all__ = [
     "StrOptions",
     "check_feature_names_in",
     "check_y",
+    "clone_parametrized",
     "fit_context",
     "get_feature_names",
     "num_samples",

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, what names their content, and packages that are not there."""
+"""Files replaced as a whole, hashes of what is cached, and errors for packages not installed."""
 
 import os
 from collections.abc import Iterator
@@ -6,9 +6,6 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import joblib
 
 PACKAGES = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
 
@@ -19,23 +16,28 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def fingerprint(*content: Any) -> str:
-    """Return a hash of the content, and of the versions that compute with it."""
-    return joblib.hash([*content, list(versions().values())])
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a path to write to, and put that file in the place of `path` when it is complete.
 
-
-def write_whole(path: str | os.PathLike, data: bytes) -> None:
-    """Write a file that is there as a whole, or as it was before."""
+    It lies beside `path` and ends as it does. Where the block raises, it is removed, and `path`
+    stays as it was.
+    """
     path = Path(path)
-    partial_path = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial_path = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        with partial_path.open("wb") as file:
-            file.write(data)
-            file.flush()
+        yield partial_path
+        with partial_path.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial_path, path)
     finally:
         partial_path.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike, data: bytes) -> None:
+    """Write a file that is there as a whole, or as it was before."""
+    with replacing(path) as partial_path:
+        partial_path.write_bytes(data)
 
 
 @contextmanager

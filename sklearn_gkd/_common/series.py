@@ -1,4 +1,4 @@
-"""What X and X_priv may be: 2-D or 3-D, finite, of the same length, scaled by their own statistics.
+"""Series as 3-D arrays and as tables, and their scaling.
 
 A view is a float32 array of shape (n, T, C): n series of T steps and C channels. As a table it is
 (n, T * C), time-major: column ``t * C + c``.
@@ -7,6 +7,7 @@ A view is a float32 array of shape (n, T, C): n series of T steps and C channels
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import column_or_1d
 
 from sklearn_gkd._common.checks import naming
 
@@ -14,14 +15,14 @@ Shape = tuple[int, int]
 
 
 class Scaling(NamedTuple):
-    """What standardises a view: (series - mean) / scale, broadcast over (T, C)."""
+    """Mean and scale of a view, broadcast over (T, C): it is standardised as (x - mean) / scale."""
 
     mean: np.ndarray
     scale: np.ndarray
 
 
 class View(NamedTuple):
-    """Checked series of shape (n, T, C), and whether a table of unknown channels gave them."""
+    """Checked series of shape (n, T, C), and whether they are scaled by column, not by channel."""
 
     series: np.ndarray
     per_column: bool
@@ -36,9 +37,9 @@ class View(NamedTuple):
         return View(np.concatenate([self.series, series]), self.per_column)
 
     def scaling(self) -> Scaling:
-        """Return what standardises the view: per channel or, with per_column, per column.
+        """Return the mean and scale of each channel or, with per_column, of each column.
 
-        What is constant is divided by 1.
+        The scale of a constant is 1.
         """
         axes = 0 if self.per_column else (0, 1)
         mean = self.series.mean(axis=axes, dtype=np.float64)
@@ -51,6 +52,12 @@ def as_array(X: Any, name: str) -> Any:
     """Return X itself where it is an array or a table, and otherwise (a list) as an array."""
     with naming(name):
         return X if hasattr(X, "shape") else np.asarray(X)
+
+
+def as_column(values: Any, name: str) -> np.ndarray:
+    """Return values, one for each row, as a 1-D array."""
+    with naming(name):
+        return column_or_1d(values)
 
 
 def as_table(X: Any, name: str) -> tuple[Any, Shape | None]:

@@ -1,4 +1,4 @@
-"""Rows held out of training: the same shares of every class, or whole groups."""
+"""Hold rows out of training: a share of every class, whole groups, or the folds of a cv."""
 
 from numbers import Integral
 from typing import Any
@@ -62,20 +62,22 @@ def hold_out(y, fraction, *, groups=None, random_state=None):
     if not held_out:
         raise ValueError(
             f"y has {len(y)} rows of {len(classes)} classes, so that no class has two rows to "
-            "hold one out for validation. Give more rows of each class, or X_val and y_val."
+            "hold one out. Give more rows of each class."
         )
     held_out = np.sort(np.concatenate(held_out))
     return np.setdiff1d(np.arange(len(y)), held_out), held_out
 
 
 def _hold_out_groups(y, fraction, groups, random_state):
-    check_consistent_length(y, groups)
-    n_groups, n_classes = len(np.unique(groups)), len(np.unique(y))
+    with naming("groups"):
+        check_consistent_length(y, groups)
+        n_groups = len(np.unique(groups))
     if n_groups < 2:
         raise ValueError(
             "groups holds a single group, of which none can be held out whole. Give two or more "
             "groups, or leave groups out."
         )
+    n_classes = len(np.unique(y))
     draws = GroupShuffleSplit(GROUPED_DRAWS, test_size=fraction, random_state=random_state)
     complete = (
         (kept, held_out)
@@ -87,27 +89,48 @@ def _hold_out_groups(y, fraction, groups, random_state):
     if best is None:
         raise ValueError(
             f"groups puts {len(y)} rows of {n_classes} classes into {n_groups} groups, and no draw "
-            f"that holds out {fraction:.0%} of them keeps every class. Give smaller groups, leave "
-            "groups out, or give X_val and y_val."
+            f"that holds out {fraction:.0%} of them keeps every class. Give smaller groups, or "
+            "leave groups out."
         )
     return best
 
 
-def teacher_folds(
-    cv: Any, labels: np.ndarray, train: np.ndarray, groups: Any, seed: int
+def folds(
+    cv: Any, labels: np.ndarray, train: np.ndarray, groups: Any, seed: int, name: str
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the folds of what scikit-learn calls cv, as pairs of rows; none for None."""
+    """Split training rows into the folds of a cv as scikit-learn takes it, or of None into none.
+
+    Parameters
+    ----------
+    cv : int, splitter, iterable or None
+        An int stands for so many stratified folds, of whole groups where there are groups.
+    labels : ndarray of shape (n,)
+        Class of each row.
+    train : ndarray of int
+        The rows to split.
+    groups : array-like of shape (n,) or None
+        Group of each row.
+    seed : int
+        Rules the draw of stratified folds.
+    name : str
+        The argument that holds cv, for errors.
+
+    Returns
+    -------
+    list of (ndarray of int, ndarray of int)
+        For each fold, the rows to train on and those that are held out.
+    """
     if cv is None:
         return []
     groups = None if groups is None else np.asarray(groups)[train]
     if isinstance(cv, Integral):
         splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
         cv = splitter(cv, shuffle=True, random_state=seed)
-    with naming("teacher_cv"):
-        folds = list(check_cv(cv).split(train, labels[train], groups))
-    if min((len(others) for others, _ in folds), default=2) < 2:
+    with naming(name):
+        splits = list(check_cv(cv).split(train, labels[train], groups))
+    if min((len(kept) for kept, _ in splits), default=2) < 2:
         raise ValueError(
-            f"teacher_cv={cv} leaves the teacher of a fold a single row, of the {len(train)} that "
-            "a teacher is trained on. Give more rows, or teacher_cv=None."
+            f"{name}={cv} leaves a fold a single row to train on, of {len(train)}. Give more "
+            f"rows, or another {name}."
         )
-    return [(train[others], train[held_out]) for others, held_out in folds]
+    return [(train[kept], train[held_out]) for kept, held_out in splits]

@@ -1,14 +1,13 @@
-"""What the classifiers share: checks of X and y, and prediction by one fitted net."""
+"""Bases of the estimators: what they share of parameters, checks, training and prediction."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -20,23 +19,63 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from sklearn_gkd._common.checks import check_finite, naming
-from sklearn_gkd._common.compat import CallbackSupportMixin, Interval, StrOptions, check_y
+from sklearn_gkd._common.compat import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    check_y,
+    clone_parametrized,
+)
 from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute, Labels, Net
 from sklearn_gkd._common.series import View, as_table, series_shape
 from sklearn_gkd._common.splitting import hold_out
+from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._training.checkpoints import CheckpointFolder, Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
+from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import draw_seeds
-from sklearn_gkd._training.resolving import as_net, resolve_device
+from sklearn_gkd._training.resolving import resolve_device, resolve_net
+from sklearn_gkd._training.training import Outcome, Training
+from sklearn_gkd.losses import LossWeights
 
 
-class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
-    """Base of the classifiers that predict from one view by one fitted net.
+class Rows(NamedTuple):
+    """Checked rows: what is seen of each, its label, and what it is for.
+
+    Attributes
+    ----------
+    view : View
+        X, X_val and X_unlabeled, one after the other.
+    codes : ndarray of int of shape (n,)
+        Class codes; -1 where there is no label.
+    train, valid : ndarray of int
+        Training and validation rows.
+    """
+
+    view: View
+    codes: np.ndarray
+    train: np.ndarray
+    valid: np.ndarray
+
+    def with_unlabeled(self, series: np.ndarray) -> "Rows":
+        """Return these rows and, after them, rows without a label, which are for nothing yet."""
+        codes = np.append(self.codes, np.full(len(series), -1))
+        return self._replace(view=self.view.followed_by(series), codes=codes)
+
+    def with_taught(self, seen: np.ndarray) -> "Rows":
+        """Return these rows, to train also on those without a label that a teacher has seen."""
+        return self._replace(train=np.append(self.train, np.flatnonzero(seen & (self.codes < 0))))
+
+
+class NetEstimator(CallbackSupportMixin, BaseEstimator):
+    """Base of the estimators that predict from one view by one fitted net.
 
     A subclass names the attribute that holds the net, and `fit` sets it.
     """
 
     _predicts_with: ClassVar[str]
+    _store: Store | None = None  # a search's own, in place of the checkpoint folder
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_channels": [Interval(Integral, 1, None, closed="left"), None],
@@ -45,58 +84,42 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "lr": [Interval(Real, 0, None, closed="neither")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
         "checkpoint": [str, os.PathLike, None],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
-    def predict_proba(self, X):
-        """Predict the probability of each class.
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return OF_SERIES
 
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, in the units that `fit` saw.
+    def __sklearn_clone__(self):
+        clone = clone_parametrized(self)
+        if self._store is not None:
+            clone._store = self._store
+        return clone
 
-        Returns
-        -------
-        ndarray of shape (n, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        return torch.cat([logits.double().softmax(1).cpu() for logits in self._logits(X)]).numpy()
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
 
-    def predict(self, X):
-        """Predict the class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, in the units that `fit` saw.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        codes = torch.cat([logits.argmax(dim=1).cpu() for logits in self._logits(X)])
-        return self.classes_[codes.numpy()]
-
-    def _logits(self, X) -> Iterator[Tensor]:
+    def _outputs(self, X) -> Iterator[Tensor]:
+        """Yield the outputs of the fitted net, batch by batch."""
         check_is_fitted(self, self._predicts_with)
         net = getattr(self, self._predicts_with)
         device = resolve_device(self.device)
-        for logits, _ in outputs(net, [self._check_series(X)], device):
-            if not logits.isfinite().all():
+        for output, _ in outputs(net, [self._check_series(X)], device):
+            if not output.isfinite().all():
                 raise ValueError(
                     "X holds values so far from those that fit saw that the network's outputs "
                     "overflow. Give X in the units of fit, and replace what stands for missing."
                 )
-            yield logits
+            yield output
 
     def _net(self, parameter: str) -> NeuralNet:
         """Return the skorch net that a parameter stands for, with the budget of this estimator."""
-        net = as_net(
+        net = resolve_net(
             getattr(self, parameter),
             parameter,
             lr=self.lr,
@@ -111,100 +134,44 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         return net
 
+    def _states(self) -> Store:
+        """Return where the states of trainings lie."""
+        if self._store is not None:
+            return self._store
+        return Store() if self.checkpoint is None else CheckpointFolder(self.checkpoint)
+
     def _draw_seeds(self, n_seeds: int) -> list[int]:
-        """Draw seeds. With a checkpoint, random_state=None always stands for the same ones."""
-        always = self.checkpoint is not None and self.random_state is None
+        """Draw seeds. Where states are kept, random_state=None always stands for the same ones."""
+        kept = self.checkpoint is not None or self._store is not None
+        always = kept and self.random_state is None
         return draw_seeds(0 if always else self.random_state, n_seeds)
 
-    def _fit_net(self, net, views, targets, train, valid, loss, weights, seed, task) -> NeuralNet:
-        return fit_net(
-            net,
-            views,
-            targets,
-            train,
-            valid,
-            n_classes=len(self.classes_),
-            criterion=loss,
-            class_weight=weights,
+    def _fit_net(
+        self,
+        net: NeuralNet,
+        rows: Rows,
+        outcome: Outcome,
+        seed: int,
+        task: Task,
+        *,
+        taught: Sequence[Tensor] = (),
+        weights: LossWeights | None = None,
+    ) -> NeuralNet:
+        """Train the net that predicts: on the labels and, with weights, on what is taught."""
+        training = Training(
+            net=net,
+            views=[rows.view],
+            targets=[rows.codes, *taught],
+            train=rows.train,
+            valid=rows.valid,
+            outcome=outcome,
+            weights=weights,
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),
             seed=seed,
-            fit_task=task,
             role=self._predicts_with.removesuffix("_"),
-            checkpoint=self.checkpoint,
         )
-
-    def _class_weights(self, codes: np.ndarray) -> np.ndarray | None:
-        """Return the weight of each class, None where they weigh alike."""
-        if self.class_weight is None:
-            return None
-        weights = compute_class_weight(
-            self.class_weight, classes=self.classes_, y=self.classes_[codes]
-        )
-        return weights.astype(np.float32)
-
-    def _check_rows(self, X, y, X_val, y_val, groups, split_seed):
-        """Check what a student is trained on.
-
-        Sets classes_ and series_shape_. Returns the view and the class codes of all rows, and the
-        indices of the training and of the validation rows: X_val and y_val where they are given,
-        otherwise held out from X.
-        """
-        if groups is not None:
-            with naming("groups"):
-                np.unique(column_or_1d(groups))
-                check_consistent_length(X, groups)
-        view, codes = self._check_training_set(X, y)
-        n_rows = len(codes)
-        if X_val is None and y_val is None:
-            if self.validation_fraction == 0:
-                return view, codes, np.arange(n_rows), np.arange(0)
-            held_out = hold_out(
-                codes, self.validation_fraction, groups=groups, random_state=split_seed
-            )
-            return view, codes, *held_out
-        if X_val is None or y_val is None:
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
-        series_val, codes_val = self._check_validation_set(X_val, y_val)
-        codes = np.concatenate([codes, codes_val])
-        rows = np.arange(len(codes))
-        return view.followed_by(series_val), codes, rows[:n_rows], rows[n_rows:]
-
-    def _check_training_set(self, X, y) -> tuple[View, np.ndarray]:
-        table, shape = as_table(X, "X")
-        if y is not None:
-            with naming("y"):
-                y = check_y(y, estimator=self)
-                check_classification_targets(y)
-        table, y = self._check_table(table, "X", y=y, reset=True)
-        with naming("y"):
-            self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) == 1:
-            raise ValueError(
-                f"y holds one class, {self.classes_.tolist()[0]!r}; a classifier needs two or "
-                "more. Add rows of another class."
-            )
-        self.series_shape_ = series_shape(table.shape[1], shape, self.n_channels, "X", "n_channels")
-        per_column = shape is None and self.n_channels is None
-        return View(table.reshape(len(table), *self.series_shape_), per_column), codes
-
-    def _check_validation_set(self, X_val, y_val) -> tuple[np.ndarray, np.ndarray]:
-        series = self._check_series(X_val, "X_val")
-        with naming("y_val"):
-            y_val = column_or_1d(y_val)
-            unknown = np.setdiff1d(y_val, self.classes_)
-        if len(y_val) != len(series):
-            raise ValueError(
-                f"y_val has {len(y_val)} rows and X_val has {len(series)}. "
-                "Give one label for each row of X_val."
-            )
-        if len(unknown):
-            raise ValueError(
-                f"y_val holds classes that y does not: {unknown.tolist()}. Leave their rows out of "
-                "X_val and y_val, or add rows of these classes to X and y."
-            )
-        return series, np.searchsorted(self.classes_, y_val)
+        return fit_net(training, self._states(), task)
 
     def _check_series(self, X, name: str = "X") -> np.ndarray:
         """Check X against the series that fit saw."""
@@ -239,14 +206,91 @@ class NetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         )
         return checked
 
-    def _fitted_state(self) -> dict[str, Attribute]:
+
+class NetClassifier(ClassifierMixin, NetEstimator):
+    """Base of the classifiers that predict from one view by one fitted net."""
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **NetEstimator._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, in the units that `fit` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return torch.cat([logits.double().softmax(1).cpu() for logits in self._outputs(X)]).numpy()
+
+    def predict(self, X):
+        """Predict the class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, in the units that `fit` saw.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        return np.concatenate(
+            [Classes(self.classes_).decode(logits) for logits in self._outputs(X)]
+        )
+
+    def _check_rows(self, X, y, X_val, y_val, groups, split_seed) -> tuple[Rows, Classes]:
+        """Check what a student is trained on.
+
+        Sets classes_ and series_shape_. The validation rows are X_val and y_val where they are
+        given, and otherwise held out from X.
+        """
+        if groups is not None:
+            with naming("groups"):
+                np.unique(column_or_1d(groups))
+                check_consistent_length(X, groups)
+        view, codes, classes = self._check_training_set(X, y)
+        train, valid = np.arange(len(codes)), np.arange(0)
+        if X_val is not None or y_val is not None:
+            series_val, codes_val = self._check_validation_set(X_val, y_val, classes)
+            valid = len(codes) + np.arange(len(codes_val))
+            view, codes = view.followed_by(series_val), np.concatenate([codes, codes_val])
+        elif self.validation_fraction > 0:
+            train, valid = hold_out(
+                codes, self.validation_fraction, groups=groups, random_state=split_seed
+            )
+        return Rows(view, codes, train, valid), classes.weighted(self.class_weight, codes[train])
+
+    def _check_training_set(self, X, y) -> tuple[View, np.ndarray, Classes]:
+        table, shape = as_table(X, "X")
+        if y is not None:
+            with naming("y"):
+                y = check_y(y, estimator=self)
+                check_classification_targets(y)
+        table, y = self._check_table(table, "X", y=y, reset=True)
+        classes, codes = Classes.of(y)
+        self.classes_ = classes.labels
+        self.series_shape_ = series_shape(table.shape[1], shape, self.n_channels, "X", "n_channels")
+        per_column = shape is None and self.n_channels is None
+        return View(table.reshape(len(table), *self.series_shape_), per_column), codes, classes
+
+    def _check_validation_set(self, X_val, y_val, classes) -> tuple[np.ndarray, np.ndarray]:
+        if X_val is None or y_val is None:
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
+        series = self._check_series(X_val, "X_val")
+        return series, classes.encode(y_val, len(series))
+
+    def _fitted_state(self):
         return {
-            **OF_SERIES,
+            **super()._fitted_state(),
             "classes_": Labels("K"),
             self._predicts_with: Net([("T", "C")], "K"),
         }
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags

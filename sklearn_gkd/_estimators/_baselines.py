@@ -1,6 +1,5 @@
-"""What the method is compared with: one net on one view, and any classifier without X_priv."""
+"""Baselines of the method: one net on one view, and any classifier without X_priv."""
 
-from functools import partial
 from typing import ClassVar
 
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -14,9 +13,9 @@ from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
 from sklearn_gkd._common.series import as_table
 from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._privileged import FIT_REQUEST
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
-from sklearn_gkd.losses import LabelLoss
 from sklearn_gkd.networks._architectures import MLP
 
 
@@ -129,16 +128,12 @@ checkpoint, device, random_state, verbose
         task = Task.of_fit(self, X, y, 1)
         with fresh_fit(self):
             split_seed, seed = self._draw_seeds(2)
-            view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
             net = self._net("network")
             if net.module is MLP and not hasattr(net, "module__feature_activation"):
                 net.set_params(module__feature_activation=nn.ReLU)
-            feature_width(net, "network", [view.shape], len(self.classes_))
-            weights = self._class_weights(labels[train])
-            loss = partial(LabelLoss, weights)
-            self.network_ = self._fit_net(
-                net, [view], [labels], train, valid, loss, weights, seed, task
-            )
+            feature_width(net, "network", [rows.view.shape], classes.n_outputs)
+            self.network_ = self._fit_net(net, rows, classes, seed, task)
         task.end({})
         return self
 
@@ -172,15 +167,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     (200,)
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {
-        "X_priv": True,
-        "groups": True,
-        "X_unlabeled": True,
-        "X_priv_unlabeled": True,
-        "X_val": True,
-        "y_val": True,
-        "X_priv_val": True,
-    }
+    __metadata_request__fit: ClassVar[dict[str, bool]] = FIT_REQUEST
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "estimator": [HasMethods(["fit", "predict"])],

@@ -1,53 +1,30 @@
-"""The method: check, scale, teach, distil."""
+"""The classifier that is taught by privileged information, and the paper's settings of it."""
 
-import warnings
-from collections.abc import Callable
-from functools import partial
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
-from torch import Tensor, nn
 
 from sklearn_gkd._common.checks import fresh_fit
-from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, fit_context, num_samples
-from sklearn_gkd._common.fitted_state import Net, Part, Sizes
-from sklearn_gkd._common.series import View
-from sklearn_gkd._common.splitting import teacher_folds
+from sklearn_gkd._common.compat import HasMethods, fit_context
 from sklearn_gkd._estimators._base import NetClassifier
-from sklearn_gkd._estimators._privileged import PrivilegedReader, check_pairs
+from sklearn_gkd._estimators._privileged import (
+    Pair,
+    check_pairs,
+)
+from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._estimators._teacher import (
-    Lesson,
     check_features,
     teach,
     teacher_outputs,
-    teacher_rows,
 )
 from sklearn_gkd._training.progress import Task
-from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import feature_width, resolve_device
-from sklearn_gkd.exceptions import PrivilegedInformationWarning
-from sklearn_gkd.losses import DistillationLoss, LabelLoss
-
-PAPER_SETTINGS = {
-    "teacher": "cnn",
-    "student": "mlp",
-    "alpha": 1.0,
-    "beta": 1.0,
-    "gamma": 10.0,
-    "temperature": 1.0,
-    "lr": 5e-5,
-    "batch_size": 32,
-    "max_epochs": 5000,
-    "validation_fraction": 0.2,
-    "n_iter_no_change": None,
-}
-"""The hyperparameters of Ienco et al. (2020), as keyword arguments of `GKDClassifier`."""
+from sklearn_gkd.losses import LossWeights
 
 
-class GKDClassifier(NetClassifier):
+class GKDClassifier(TaughtEstimator, NetClassifier):
     """Classifier taught by a teacher that sees more than it (generalized knowledge distillation).
 
     A teacher is trained on X and on privileged information, X_priv, that only training has. A
@@ -134,7 +111,7 @@ class GKDClassifier(NetClassifier):
         targets came from `memory`. Delete it to save a smaller file.
     priv_transformer_ : transformer or None
         The fitted clone.
-    priv_reader_ : views.PrivilegedReader
+    priv_reader_ : object
         What reads X_priv as fit did.
     series_shape_, priv_shape_ : tuple of int
         (T, C) of X and of X_priv.
@@ -177,31 +154,10 @@ class GKDClassifier(NetClassifier):
     (200,)
     """
 
-    _predicts_with = "student_"
-
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {
-        "X_priv": True,
-        "groups": True,
-        "X_unlabeled": True,
-        "X_priv_unlabeled": True,
-        "X_val": True,
-        "y_val": True,
-        "X_priv_val": True,
-    }
-
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **NetClassifier._parameter_constraints,
+        **TaughtEstimator._parameter_constraints,
         "teacher": [str, NeuralNet, callable, HasMethods(["fit", "predict_proba"])],
-        "student": [str, NeuralNet, callable],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "gamma": [Interval(Real, 0, None, closed="left")],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
-        "teacher_view": [StrOptions({"both", "privileged"})],
-        "teacher_cv": ["cv_object"],
-        "priv_transformer": [HasMethods(["fit", "transform"]), None],
-        "n_channels_priv": NetClassifier._parameter_constraints["n_channels"],
-        "memory": [str, HasMethods(["cache"]), None],
     }
 
     def __init__(
@@ -306,40 +262,35 @@ class GKDClassifier(NetClassifier):
         task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
             split_seed, teacher_seed, student_seed = self._draw_seeds(3)
-            view, labels, train, valid = self._check_rows(X, y, X_val, y_val, groups, split_seed)
-            weights = self._class_weights(labels[train])
-            loss: Callable[[], nn.Module] = partial(LabelLoss, weights)
-            targets: tuple[Tensor, ...] = ()
+            rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
             student = self._net("student")
-            width = feature_width(student, "student", [view.shape], len(self.classes_))
-            pairs = [
-                ("X", X, "X_priv", X_priv),
-                ("X_val", X_val, "X_priv_val", X_priv_val),
-                ("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled),
-            ]
-            check_pairs(pairs)
+            width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
+            pairs = (
+                Pair("X", X, "X_priv", X_priv),
+                Pair("X_val", X_val, "X_priv_val", X_priv_val),
+                Pair("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled, False),
+            )
+            check_pairs(*pairs)
+            taught: dict[str, Any] = {}
             if X_priv is None:
                 self._warn_of_plain_student()
             else:
                 if X_unlabeled is not None:
-                    view = view.followed_by(self._check_series(X_unlabeled, "X_unlabeled"))
-                    labels = np.append(labels, np.full(len(view.series) - len(labels), -1))
-                priv, seen = self._read_privileged(pairs, self.classes_[labels], train)
-            if X_priv is not None and (self.beta > 0 or self.gamma > 0):
-                views = self._seen_by_teacher(view, priv)
-                check_features(self.beta, self._teacher(), views, width, len(self.classes_))
-                lesson = self._lesson(
-                    views, labels, seen, train, valid, weights, groups, split_seed, teacher_seed
-                )
-                targets, teacher = teach(lesson, self.memory, task)
-                if teacher is not None:
-                    self.teacher_ = teacher
-                train = np.append(train, np.flatnonzero(seen & (labels < 0)))
-                terms = (self.alpha, self.beta, self.gamma, self.temperature)
-                loss = partial(DistillationLoss, *map(float, terms), weights)
-            self.student_ = self._fit_net(
-                student, [view], [labels, *targets], train, valid, loss, weights, student_seed, task
-            )
+                    rows = rows.with_unlabeled(self._check_series(X_unlabeled, "X_unlabeled"))
+                labels = self.classes_[rows.codes]
+                privileged = self._read_privileged(pairs, labels, rows.train)
+                if self.beta > 0 or self.gamma > 0:
+                    lesson = self._lesson(
+                        rows, privileged, classes, groups, split_seed, teacher_seed
+                    )
+                    check_features(self.beta, lesson, width)
+                    targets, teacher = teach(lesson, self.memory, self._states(), task)
+                    if teacher is not None:
+                        self.teacher_ = teacher
+                    rows = rows.with_taught(privileged.seen)
+                    weights = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
+                    taught = {"taught": targets, "weights": LossWeights(*weights)}
+            self.student_ = self._fit_net(student, rows, classes, student_seed, task, **taught)
         task.end({})
         return self
 
@@ -367,96 +318,14 @@ class GKDClassifier(NetClassifier):
             "beta=0 and gamma=0, or its targets came from memory. Fit it with memory=None.",
         )
         series = self._check_series(X)
-        check_pairs([("X", X, "X_priv", X_priv)])
-        priv, seen = self.priv_reader_.read(X_priv, "X_priv")
+        check_pairs(Pair("X", X, "X_priv", X_priv))
+        view, seen = self.priv_reader_.read(X_priv, "X_priv")
         if not seen.all():
             raise ValueError(
                 f"X_priv is NaN throughout in {np.sum(~seen)} of its {len(seen)} rows, of which "
                 "the teacher can tell nothing. Leave these rows out."
             )
-        views = self._seen_by_teacher(series, priv.series)
+        views = self._seen_by_teacher(series, view.series)
         device = resolve_device(self.device)
         logits, _ = teacher_outputs(self.teacher_, views, len(self.classes_), device)
         return logits.double().softmax(dim=1).numpy()
-
-    @property
-    def priv_transformer_(self):
-        """The fitted clone of priv_transformer."""
-        return self.priv_reader_.transformer
-
-    def _fitted_state(self):
-        seen_by_teacher = self._seen_by_teacher(("T", "C"), ("T_priv", "C_priv"))
-        return {
-            **super()._fitted_state(),
-            "priv_shape_": Sizes(("T_priv", "C_priv"), optional=True),
-            "teacher_": Net(seen_by_teacher, "K", of_teacher=True),
-            "priv_reader_": Part(PrivilegedReader, of_teacher=True),
-        }
-
-    def _draw_seeds(self, n_seeds: int) -> list[int]:
-        """Draw the seeds of the split, the teacher and the student.
-
-        With a memory, random_state=None is a part of the key like any other, so that the teacher
-        and the split that it is trained on are always the same.
-        """
-        seeds = super()._draw_seeds(n_seeds)
-        if self.memory is not None and self.random_state is None:
-            seeds[:2] = draw_seeds(0, 2)
-        return seeds
-
-    def _seen_by_teacher(self, x, priv) -> list:
-        return [priv] if self.teacher_view == "privileged" else [x, priv]
-
-    def _warn_of_plain_student(self) -> None:
-        if self.beta > 0 or self.gamma > 0:
-            warnings.warn(
-                f"X_priv was not given, so beta={self.beta} and gamma={self.gamma} have nothing "
-                "to distil: the student learns from the labels alone. Pass X_priv to fit, or set "
-                "beta=0 and gamma=0.",
-                PrivilegedInformationWarning,
-                stacklevel=4,
-            )
-
-    def _read_privileged(self, pairs, y, train) -> tuple[View, np.ndarray]:
-        """Return the privileged view of the rows of all pairs, and which of them have one."""
-        (_, _, name, X_priv), *others = pairs
-        reader = PrivilegedReader(self.priv_transformer, self.n_channels_priv)
-        view, seen = reader.fit(X_priv, y, train).read(X_priv, name)
-        for _, X_other, name_other, other in others:
-            if X_other is not None:
-                other_view, other_seen = (
-                    reader.nothing(num_samples(X_other))
-                    if other is None
-                    else reader.read(other, name_other)
-                )
-                view, seen = view.followed_by(other_view.series), np.append(seen, other_seen)
-        self.priv_reader_ = reader
-        self.priv_shape_ = reader.shape
-        return view, seen
-
-    def _teacher(self) -> Any:
-        """Return the unfitted teacher: a skorch net or a classifier."""
-        is_network = isinstance(self.teacher, (str, type, NeuralNet))
-        return self._net("teacher") if is_network else self.teacher
-
-    def _lesson(
-        self, views, labels, seen, train, valid, weights, groups, split_seed, teacher_seed
-    ) -> Lesson:
-        train, valid = teacher_rows(
-            labels, seen, train, valid, self.validation_fraction, groups, split_seed
-        )
-        return Lesson(
-            teacher=self._teacher(),
-            views=views,
-            labels=labels,
-            seen=seen,
-            train=train,
-            valid=valid,
-            folds=teacher_folds(self.teacher_cv, labels, train, groups, split_seed),
-            n_classes=len(self.classes_),
-            class_weight=weights,
-            n_iter_no_change=self.n_iter_no_change,
-            device=resolve_device(self.device),
-            seed=teacher_seed,
-            checkpoint=self.checkpoint,
-        )

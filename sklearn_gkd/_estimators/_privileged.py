@@ -1,6 +1,7 @@
 """Privileged information: what X_priv may be, and which rows have it."""
 
-from typing import Any
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,39 +14,81 @@ from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_inde
 from sklearn_gkd._common.fitted_state import Attribute, ColumnNames, Count, Sizes, Transformer
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
+FIT_REQUEST = dict.fromkeys(
+    ["X_priv", "groups", "X_unlabeled", "X_priv_unlabeled", "X_val", "y_val", "X_priv_val"], True
+)
+"""What `fit` is given where metadata are routed, without `set_fit_request`."""
 
-def check_pairs(pairs: list[tuple[str, Any, str, Any]]) -> None:
+
+class Pair(NamedTuple):
+    """Rows of X and their privileged information, with the names of the two arguments.
+
+    Attributes
+    ----------
+    name : str
+    X : array-like or None
+    name_priv : str
+    X_priv : array-like or None
+    labelled : bool
+        Whether X alone can teach: rows without a label need X_priv.
+    """
+
+    name: str
+    X: Any
+    name_priv: str
+    X_priv: Any
+    labelled: bool = True
+
+
+def check_pairs(first: Pair, *others: Pair) -> None:
     """Raise a ValueError unless privileged information comes with its X, row by row.
 
-    Parameters
-    ----------
-    pairs : list of (name of X, X, name of X_priv, X_priv)
-        The labelled rows first. Any may be None.
+    That of the others comes with that of the first, which fit reads it like.
     """
-    (_, _, name_first, first), *_ = pairs
-    for name, X, name_priv, X_priv in pairs:
-        if X_priv is None:
-            if name == "X_unlabeled" and X is not None:
+    for pair in (first, *others):
+        if pair.X_priv is None:
+            if pair.X is not None and not pair.labelled:
                 raise ValueError(
-                    f"{name} was given without {name_priv}, which is all that could teach its "
-                    "rows. Give both, or neither."
+                    f"{pair.name} was given without {pair.name_priv}, which is all that could "
+                    "teach its rows. Give both, or neither."
                 )
             continue
-        for other, other_name in [(X, name), (first, name_first)]:
-            if other is None:
+        for needed, name in [(pair.X, pair.name), (first.X_priv, first.name_priv)]:
+            if needed is None:
                 raise ValueError(
-                    f"{name_priv} was given without {other_name}. Give both, or neither."
+                    f"{pair.name_priv} was given without {name}. Give both, or neither."
                 )
-        with naming(name):
-            n_rows = num_samples(X)
-        with naming(name_priv):
-            n_priv = num_samples(X_priv)
+        with naming(pair.name):
+            n_rows = num_samples(pair.X)
+        with naming(pair.name_priv):
+            n_priv = num_samples(pair.X_priv)
         if n_priv != n_rows:
             raise ValueError(
-                f"{name_priv} has {n_priv} rows and {name} has {n_rows}. Row i of {name_priv} must "
-                f"be the privileged information of row i of {name} (a row without any is NaN "
-                "throughout)."
+                f"{pair.name_priv} has {n_priv} rows and {pair.name} has {n_rows}. Row i of "
+                f"{pair.name_priv} must be the privileged information of row i of {pair.name} (a "
+                "row without any is NaN throughout)."
             )
+
+
+class Privileged(NamedTuple):
+    """Privileged information that was read.
+
+    Attributes
+    ----------
+    view : View
+        All rows; zeros where a row has no information.
+    seen : ndarray of bool of shape (n,)
+        The rows that have information.
+    """
+
+    view: View
+    seen: np.ndarray
+
+    def followed_by(self, other: "Privileged") -> "Privileged":
+        """Return this, with more rows."""
+        return Privileged(
+            self.view.followed_by(other.view.series), np.append(self.seen, other.seen)
+        )
 
 
 def has_information(X_priv: Any, name: str = "X_priv") -> np.ndarray:
@@ -102,7 +145,18 @@ class PrivilegedReader:
                 self.transformer.fit(safe_indexing(X_priv, known), y[known])
         return self
 
-    def read(self, X_priv: Any, name: str) -> tuple[View, np.ndarray]:
+    def read_pairs(self, *pairs: Pair) -> Privileged:
+        """Read that of several pairs, one after the other; pairs without X are left out."""
+        first, *others = (
+            self.nothing(num_samples(pair.X))
+            if pair.X_priv is None
+            else self.read(pair.X_priv, pair.name_priv)
+            for pair in pairs
+            if pair.X is not None
+        )
+        return reduce(Privileged.followed_by, others, first)
+
+    def read(self, X_priv: Any, name: str) -> Privileged:
         """Check and transform privileged information.
 
         Parameters
@@ -114,10 +168,7 @@ class PrivilegedReader:
 
         Returns
         -------
-        view : View
-            All n rows; zeros where a row has no information.
-        seen : ndarray of bool of shape (n,)
-            The rows that have information.
+        Privileged
         """
         X_priv = as_array(X_priv, name)
         with naming(name):
@@ -143,13 +194,13 @@ class PrivilegedReader:
         per_column = shape is None and self.n_channels is None
         series = np.zeros((len(seen), *self._shape(table.shape[1], shape, name)), dtype=np.float32)
         series[rows] = table.reshape(len(table), *series.shape[1:])
-        return View(series, per_column), seen
+        return Privileged(View(series, per_column), seen)
 
-    def nothing(self, n_rows: int) -> tuple[View, np.ndarray]:
+    def nothing(self, n_rows: int) -> Privileged:
         """Return what `read` does for rows without information."""
         n_steps, n_channels = self.shape
         series = np.zeros((n_rows, n_steps, n_channels), dtype=np.float32)
-        return View(series, False), np.zeros(n_rows, dtype=bool)
+        return Privileged(View(series, False), np.zeros(n_rows, dtype=bool))
 
     def _shape(self, n_columns: int, shape: Shape | None, name: str) -> Shape:
         """Return the (T, C) of what was read; the first sets what the others must have."""

@@ -1,14 +1,12 @@
 """A fitted teacher's targets for each row: from a net or any classifier, out of fold, reused."""
 
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,21 +16,40 @@ from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd._common.files import fingerprint, write_whole
+from sklearn_gkd._common.files import write_whole
+from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import hold_out
+from sklearn_gkd._estimators._base import Rows
+from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
-from sklearn_gkd.losses import LabelLoss
+from sklearn_gkd._training.training import Outcome, Training
 
 SMALLEST_PROBABILITY = 1e-7
 
-Targets = tuple[Tensor, Tensor, Tensor]
+
+class TeacherTargets(NamedTuple):
+    """What a fitted teacher tells of each of n rows.
+
+    Attributes
+    ----------
+    logits : Tensor of shape (n, n_classes)
+        In a row of a fold, those of a teacher that has not seen it.
+    features : Tensor of shape (n, n_features)
+        Always those of the one teacher: the features of nets trained apart share no axes.
+    taught : Tensor of shape (n,)
+        1.0 where the teacher sees the row; elsewhere 0.0, and so are logits and features.
+    """
+
+    logits: Tensor
+    features: Tensor
+    taught: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lesson:
     """All that a teacher's targets depend on.
 
@@ -42,7 +59,7 @@ class Lesson:
         Not fitted.
     views : list of View
         What the teacher looks at, for n rows.
-    labels : ndarray of int of shape (n,)
+    codes : ndarray of int of shape (n,)
         Class codes.
     seen : ndarray of bool of shape (n,)
         The rows that have all of these views.
@@ -50,130 +67,104 @@ class Lesson:
         The teacher's training and validation rows, all of them seen.
     folds : list of (ndarray of int, ndarray of int)
         Pairs of training rows and of the rows whose decisions come from a teacher of these.
-    n_classes : int
-        Number of classes.
-    class_weight : ndarray of shape (n_classes,) or None
-        Of a net's loss.
+    outcome : Outcome
+        What is learnt.
     n_iter_no_change : int or None
         Of a net's training.
     device : torch.device
         Of a net.
     seed : int
         Rules the training.
-    checkpoint : str, path-like or None
-        Where the state of a net's training is kept: the one thing here that targets do not
-        depend on.
     """
 
     teacher: Any
     views: list[View]
-    labels: np.ndarray
+    codes: np.ndarray
     seen: np.ndarray
     train: np.ndarray
     valid: np.ndarray
     folds: list[tuple[np.ndarray, np.ndarray]]
-    n_classes: int
-    class_weight: np.ndarray | None
+    outcome: Outcome
     n_iter_no_change: int | None
     device: torch.device
     seed: int
-    checkpoint: str | os.PathLike | None
 
-    def fit(self, fit_task: Task) -> Any:
+    def fit(self, store: Store, fit_task: Task) -> Any:
         """Return the teacher, fitted on its training rows."""
-        return self._fit(self.train, self.seed, fit_task)
+        return self._fit(self.train, self.seed, store, fit_task)
 
-    def targets(self, teacher: Any, fit_task: Task) -> Targets:
-        """Return what the fitted teacher tells of each row.
-
-        Returns
-        -------
-        logits : Tensor of shape (n, n_classes)
-            In a row of a fold, those of a teacher that has not seen it.
-        features : Tensor of shape (n, n_features)
-            Always this teacher's: the features of nets trained apart share no axes.
-        taught : Tensor of shape (n,)
-            1.0 where the teacher sees the row; elsewhere 0.0, and so are logits and features.
-        """
-        n_rows = len(self.labels)
+    def targets(self, teacher: Any, store: Store, fit_task: Task) -> TeacherTargets:
+        """Return what the fitted teacher tells of each row."""
+        n_rows = len(self.codes)
         rows = np.flatnonzero(self.seen)
         of_rows = self._outputs(teacher, rows)
         logits, features = (values.new_zeros(n_rows, values.shape[1]) for values in of_rows)
         logits[rows], features[rows] = of_rows
         for number, (others, held_out) in enumerate(self.folds, start=1):
-            fold_teacher = self._fit(others, self.seed + number, fit_task)
+            fold_teacher = self._fit(others, self.seed + number, store, fit_task)
             logits[held_out], _ = self._outputs(fold_teacher, held_out)
-        return logits, features, torch.as_tensor(self.seen).float()
+        return TeacherTargets(logits, features, torch.as_tensor(self.seen).float())
 
-    def key(self) -> str:
-        """Return a hash of all that is here, and of the versions that compute with it."""
+    def key(self) -> str | None:
+        """Return a hash of all that is here, of code and versions; None where there is none."""
         content = dict(vars(self), device=self.device.type, teacher=type(self.teacher))
-        del content["checkpoint"]
         params = {k: v for k, v in self.teacher.get_params().items() if k != "verbose"}
         return fingerprint(content, params)
 
-    def _fit(self, train: np.ndarray, seed: int, fit_task: Task) -> Any:
-        teacher = clone(self.teacher)
-        if isinstance(teacher, NeuralNet):
-            return fit_net(
-                teacher,
-                self.views,
-                [self.labels],
-                train,
-                self.valid,
-                n_classes=self.n_classes,
-                criterion=partial(LabelLoss, self.class_weight),
-                class_weight=self.class_weight,
+    def _fit(self, train: np.ndarray, seed: int, store: Store, fit_task: Task) -> Any:
+        if isinstance(self.teacher, NeuralNet):
+            training = Training(
+                net=self.teacher,
+                views=self.views,
+                targets=[self.codes],
+                train=train,
+                valid=self.valid,
+                outcome=self.outcome,
+                weights=None,
                 n_iter_no_change=self.n_iter_no_change,
                 device=self.device,
                 seed=seed,
-                fit_task=fit_task,
                 role="teacher",
-                checkpoint=self.checkpoint,
             )
+            return fit_net(training, store, fit_task)
+        teacher = clone(self.teacher)
         _set_random_states(teacher, seed)
         task = fit_task.subtask("teacher")
-        teacher.fit(_side_by_side(self._series(train)), self.labels[train])
+        teacher.fit(_side_by_side(self._series(train)), self.codes[train])
         task.end()
         return teacher
 
     def _outputs(self, teacher: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        return teacher_outputs(teacher, self._series(rows), self.n_classes, self.device)
+        return teacher_outputs(teacher, self._series(rows), self.outcome.n_outputs, self.device)
 
     def _series(self, rows: np.ndarray) -> list[np.ndarray]:
         return [view.series[rows] for view in self.views]
 
 
 def teacher_rows(
-    labels: np.ndarray,
-    seen: np.ndarray,
-    train: np.ndarray,
-    valid: np.ndarray,
-    fraction: float,
-    groups: Any,
-    seed: int,
+    rows: Rows, seen: np.ndarray, fraction: float, groups: Any, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a teacher's training and validation rows: those that it sees.
 
     Where it sees no validation row, a fraction of its training rows validates it, unless no class
     has a row to spare, or there are but two.
     """
-    train, valid = train[seen[train]], valid[seen[valid]]
-    too_few = len(train) < 3 or np.bincount(labels[train]).max() < 2
+    codes = rows.codes
+    train, valid = rows.train[seen[rows.train]], rows.valid[seen[rows.valid]]
+    too_few = len(train) < 3 or np.bincount(codes[train]).max() < 2
     if len(valid) or fraction == 0 or too_few:
         return train, valid
     groups = None if groups is None else np.asarray(groups)[train]
-    kept, held_out = hold_out(labels[train], fraction, groups=groups, random_state=seed)
+    kept, held_out = hold_out(codes[train], fraction, groups=groups, random_state=seed)
     return train[kept], train[held_out]
 
 
-def check_features(
-    beta: float, teacher: Any, views: list[View], student_width: int, n_classes: int
-) -> None:
+def check_features(beta: float, lesson: Lesson, student_width: int) -> None:
     """Build a teacher's net once, and raise a ValueError where beta cannot compare features."""
-    width = 0
+    width, teacher = 0, lesson.teacher
     if isinstance(teacher, NeuralNet):
-        width = feature_width(teacher, "teacher", [view.shape for view in views], n_classes)
+        shapes = [view.shape for view in lesson.views]
+        width = feature_width(teacher, "teacher", shapes, lesson.outcome.n_outputs)
     if beta == 0:
         return
     for role, role_width in [("teacher", width), ("student", student_width)]:
@@ -211,7 +202,7 @@ def teacher_outputs(
     return logits, logits.new_zeros(len(logits), 0)
 
 
-def teach(lesson: Lesson, memory: Any, fit_task: Task) -> tuple[Targets, Any]:
+def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[TeacherTargets, Any]:
     """Return a teacher's targets, and the teacher where it had to be fitted for them.
 
     With a memory, targets are stored as arrays in a file named by the lesson's key. Of several
@@ -224,34 +215,35 @@ def teach(lesson: Lesson, memory: Any, fit_task: Task) -> tuple[Targets, Any]:
         What is taught.
     memory : None, str or joblib.Memory
         Where targets are kept, as in `sklearn.pipeline.Pipeline`.
+    store : Store
+        Where the states of the teacher's trainings lie.
     fit_task : Task
         The fit that the teacher is needed for.
 
     Returns
     -------
-    targets : tuple of Tensor
-        See `Lesson.targets`.
+    targets : TeacherTargets
     teacher : fitted teacher or None
         None where the targets come from the memory.
     """
     location = check_memory(memory).location
-    if location is None:
-        teacher = lesson.fit(fit_task)
-        return lesson.targets(teacher, fit_task), teacher
-    key = lesson.key()
+    key = lesson.key() if location else None
+    if key is None:
+        teacher = lesson.fit(store, fit_task)
+        return lesson.targets(teacher, store, fit_task), teacher
     path = Path(location) / "sklearn_gkd" / f"{key}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        targets = _read(path, key, (len(lesson.labels), lesson.n_classes))
+        targets = _read(path, key, (len(lesson.codes), lesson.outcome.n_outputs))
         if targets is not None:
             return targets, None
-        teacher = lesson.fit(fit_task)
-        targets = lesson.targets(teacher, fit_task)
+        teacher = lesson.fit(store, fit_task)
+        targets = lesson.targets(teacher, store, fit_task)
         _write(path, key, targets)
     return targets, teacher
 
 
-def _read(path: Path, key: str, shape: tuple[int, int]) -> Targets | None:
+def _read(path: Path, key: str, shape: tuple[int, int]) -> TeacherTargets | None:
     """Return the targets of a file, or None where it cannot be trusted to hold them."""
     try:
         # np.load leaves a file of its own open where it is damaged.
@@ -264,10 +256,10 @@ def _read(path: Path, key: str, shape: tuple[int, int]) -> Targets | None:
     shapes_fit = (logits.shape, len(features), taught.shape) == (shape, shape[0], shape[:1])
     if not same_key or not shapes_fit or any(array.dtype != np.float32 for array in arrays):
         return None
-    return torch.tensor(logits), torch.tensor(features), torch.tensor(taught)
+    return TeacherTargets(*map(torch.tensor, arrays))
 
 
-def _write(path: Path, key: str, targets: Targets) -> None:
+def _write(path: Path, key: str, targets: TeacherTargets) -> None:
     buffer = io.BytesIO()
     logits, features, taught = (tensor.numpy() for tensor in targets)
     np.savez(buffer, key=np.array(key), logits=logits, features=features, taught=taught)

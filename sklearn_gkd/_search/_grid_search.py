@@ -1,34 +1,35 @@
-"""A grid search that trains candidates together which differ in loss or learning rate alone."""
+"""Grid search over the loss, whose candidates are trained side by side."""
 
 from numbers import Real
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, ParameterGrid
 from skorch import NeuralNet
 
 from sklearn_gkd._estimators._classifier import GKDClassifier
-from sklearn_gkd._training.cohort import Candidates, Setting
+from sklearn_gkd._search._candidates import Candidates
+from sklearn_gkd._training.training import Setting
+from sklearn_gkd.losses import LossWeights
 
-STACKED = ("alpha", "beta", "gamma", "temperature", "student__lr")
+SIDE_BY_SIDE = ("alpha", "beta", "gamma", "temperature", "student__lr")
 
 
 class GKDGridSearchCV(GridSearchCV):
-    """GridSearchCV that trains a `GKDClassifier` for many weights of its loss as one stack.
+    """GridSearchCV that trains a `GKDClassifier` for many weights of its loss side by side.
 
     Candidates that differ in alpha, beta, gamma, temperature or student__lr alone have the same
     data, initial weights, batches and dropout, so their students learn side by side, by batched
     matrix products, each with its own validation record and best epoch; and the teacher is fitted
     once for each fold. Scores are those of `GridSearchCV`, but for the order of floating-point
     sums, which over many epochs can move one as another seed would. All else is `GridSearchCV`'s:
-    parameters, routing, errors and attributes; but the first candidate of a stack has the time of
+    parameters, routing, errors and attributes; but the first candidate of a cohort has the time of
     all.
 
-    Students are stacked that are a `SeriesNet` of "mlp" or "ensemble" with Adam, AdamW or SGD,
+    Students are trained so that are a `SeriesNet` of "mlp" or "ensemble" with Adam, AdamW or SGD,
     without callbacks, and small enough to gain from it: no layer has more than 2**18 weights, as
     an MLP of width 512 has. Others are trained one by one, as are candidates that differ in
-    something else. With several processes, each trains a stack.
+    something else. With several processes, each trains a cohort.
 
     Parameters
     ----------
@@ -51,9 +52,10 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     Notes
     -----
     How much faster it is than GridSearchCV with ``memory`` is in ``benchmarks/results/speed.md``:
-    the narrower the student, the more. The default student is an ensemble, which is a stack
-    already, and gains little where each process has one thread. Until the search ends, each
-    candidate's student lies in a temporary folder, or in the estimator's ``checkpoint``.
+    the narrower the student, the more. The default student is an ensemble, whose members are
+    trained side by side already, and gains little where each process has one thread. Until the
+    search ends, each candidate's student lies in a temporary folder, or in the estimator's
+    ``checkpoint``.
 
     Examples
     --------
@@ -86,19 +88,21 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         prefix, classifier = _classifier_within(self.estimator)
         if classifier is None:
             return super().fit(X, y, **params)
-        given = self.estimator
-        before = {name: getattr(classifier, name) for name in ("checkpoint", "memory")}
+        given, memory = self.estimator, classifier.memory
+        groups = self._groups(prefix, classifier)
         with TemporaryDirectory(prefix="sklearn_gkd_", ignore_cleanup_errors=True) as folder:
-            candidates = Candidates(before["checkpoint"] or folder)
-            kept = {"checkpoint": candidates, "memory": before["memory"] or folder}
-            self.estimator = clone(given).set_params(**_prefixed(prefix, kept))
-            candidates.expect(self._groups(prefix, classifier))
+            self.estimator = clone(given)
+            _, candidate = _classifier_within(self.estimator)
+            candidate.set_params(memory=memory or folder)
+            candidate._store = Candidates(classifier.checkpoint or folder, groups)
             try:
                 super().fit(X, y, **params)
             finally:
                 self.estimator = given
         if hasattr(self, "best_estimator_"):
-            self.best_estimator_.set_params(**_prefixed(prefix, before))
+            _, best = _classifier_within(self.best_estimator_)
+            best.set_params(memory=memory)
+            best._store = None
         return self
 
     def _run_search(self, evaluate_candidates, *, callback_ctx=None):
@@ -107,11 +111,11 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         super()._run_search(evaluate_candidates, **known)
         _, classifier = _classifier_within(self.estimator)
         if classifier is not None:
-            classifier.checkpoint.expect([])
+            classifier._store.groups = []
 
     def _groups(self, prefix: str, classifier: GKDClassifier) -> list[list[Setting]]:
-        """Return what the candidates that distil can be stacked by, grouped by what they cannot."""
-        stacked = {f"{prefix}{name}" for name in STACKED}
+        """Return what the candidates that distil can be trained side by side, by all else."""
+        varied = {f"{prefix}{name}" for name in SIDE_BY_SIDE}
         groups: dict[str, list[Setting]] = {}
         for candidate in ParameterGrid(self.param_grid):
             params = classifier.get_params(deep=False) | {
@@ -123,18 +127,19 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             params.setdefault(
                 "student__lr", student.lr if isinstance(student, NeuralNet) else params["lr"]
             )
-            values = [params[name] for name in STACKED]
+            values = [params[name] for name in SIDE_BY_SIDE]
             if all(isinstance(value, Real) for value in values):
-                setting = Setting(*map(float, values))
+                *weights, lr = map(float, values)
+                setting = Setting(LossWeights(*weights), lr)
                 if _distils(setting):
-                    others = [item for item in candidate.items() if item[0] not in stacked]
+                    others = [item for item in candidate.items() if item[0] not in varied]
                     groups.setdefault(repr(others), []).append(setting)
         return list(groups.values())
 
 
 def _distils(setting: Setting) -> bool:
-    *weights, temperature, lr = setting
-    return min(weights) >= 0 and sum(weights[1:]) > 0 and temperature > 0 and lr > 0
+    alpha, beta, gamma, temperature = setting.weights
+    return min(alpha, beta, gamma) >= 0 and beta + gamma > 0 and min(temperature, setting.lr) > 0
 
 
 def _classifier_within(estimator: BaseEstimator) -> tuple[str, GKDClassifier | None]:
@@ -147,7 +152,3 @@ def _classifier_within(estimator: BaseEstimator) -> tuple[str, GKDClassifier | N
         if isinstance(value, GKDClassifier)
     ]
     return found[0] if len(found) == 1 else ("", None)
-
-
-def _prefixed(prefix: str, params: dict[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}{name}": value for name, value in params.items()}

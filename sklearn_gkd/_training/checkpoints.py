@@ -1,10 +1,9 @@
-"""The state of a training in a file, from which a training that was killed goes on."""
+"""Stores of the states of trainings, from which a training that was killed goes on."""
 
 import hashlib
 import io
 import os
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,29 +12,26 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 
-from sklearn_gkd._common.files import fingerprint, write_whole
+from sklearn_gkd._common.checks import warn
+from sklearn_gkd._common.files import write_whole
+from sklearn_gkd._training.training import Setting, Training
 
 LARGEST_SHARE = 0.1
 
 
 class Checkpoint:
-    """The file of one training, named by all that the training depends on.
+    """The file of one training's state.
 
     Writing takes at most a tenth of the time: the next epoch that is written is as far away.
 
     Parameters
     ----------
-    folder : str or path-like
-        Made if it is not there.
-    role : str
-        Of the net: the first word of the file's name.
-    depends_on : list
-        What the training depends on, besides versions and the number of threads.
+    path : Path
+        Its folder is made if it is not there.
     """
 
-    def __init__(self, folder: str | os.PathLike, role: str, depends_on: list):
-        key = fingerprint(role, torch.get_num_threads(), depends_on)
-        self.path = Path(folder) / f"{role}-{key}.checkpoint"
+    def __init__(self, path: Path):
+        self.path = path
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.due = 0.0
 
@@ -48,11 +44,7 @@ class Checkpoint:
         digest, data = content[:32], content[32:]
         if hashlib.sha256(data).digest() == digest:
             return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-        warnings.warn(
-            f"{self.path} was truncated or altered, and is not used: the training starts anew.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn(f"{self.path} was truncated or altered, and is not used: the training starts anew.")
         return None
 
     def write(self, state: dict) -> None:
@@ -69,6 +61,42 @@ class Checkpoint:
         """Write what a function returns, if the last one was written long enough ago."""
         if time.monotonic() >= self.due:
             self.write(state())
+
+
+class Store:
+    """Where the states of trainings lie. This one keeps none."""
+
+    def checkpoint(self, training: Training) -> Checkpoint | None:
+        """Return where the state of a training is read and written; None where it is not kept."""
+        return None
+
+
+class CheckpointFolder(Store):
+    """A folder with a file for each training, named by all that the training depends on.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Made if it is not there.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+
+    def checkpoint(self, training: Training) -> Checkpoint | None:
+        """Return the file of a training."""
+        found = self.file_of(training, training.setting)
+        if found is None:
+            warn(
+                f"checkpoint: the {training.role} has parameters that cannot be hashed, so that "
+                "its training cannot be told from another. It is trained without a checkpoint."
+            )
+        return found
+
+    def file_of(self, training: Training, setting: Setting) -> Checkpoint | None:
+        """Return the file of the training that has this setting; None where it cannot be named."""
+        key = training.key(setting)
+        return Checkpoint(self.folder / f"{training.role}-{key}.checkpoint") if key else None
 
 
 def training_state(net: NeuralNet, best: Any) -> dict:

@@ -1,111 +1,52 @@
-"""Students that differ only in their loss or learning rate, trained side by side as one net.
+"""Train a cohort: nets that differ only in the weights of their loss or in their learning rate.
 
-Such candidates of a search have data, seed, initial weights, batches and dropout in common. In a
-stack, each learns what it would learn by itself, but for the order of floating-point sums.
+They have data, seed, initial weights, batches and dropout in common, and are trained side by side
+as one net: each learns what it would learn by itself, but for the order of floating-point sums.
 """
 
 import copy
-import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from filelock import FileLock
 from skorch import NeuralNet
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import TensorDataset
 
-from sklearn_gkd._training.checkpoints import Checkpoint
-from sklearn_gkd.losses import DistillationLoss, row_weights
+from sklearn_gkd._training.fitting import prepare
+from sklearn_gkd._training.randomness import seeded
+from sklearn_gkd._training.training import Outcome, Setting, Training
+from sklearn_gkd.losses import LossWeights
 from sklearn_gkd.networks._architectures import MLP, MLPEnsemble, mean_decision
 from sklearn_gkd.networks._layers import Dropout, MemberBatchNorm, MemberLinear
 from sklearn_gkd.networks._net import SeriesNet
 
-# What gains, measured on CPUs of 1 to 4 threads; of more, each net by itself is as fast.
-LARGEST = 2**18  # weights of a candidate's layer
 
-WIDEST = 8192  # units side by side
-
-
-class Setting(NamedTuple):
-    """What the candidates of a stack differ in."""
-
-    alpha: float
-    beta: float
-    gamma: float
-    temperature: float
-    lr: float
-
-    def terms(self) -> tuple[bool, bool]:
-        """Return whether the loss compares decisions, and whether it compares features."""
-        return self.alpha + self.gamma > 0, self.beta > 0
-
-
-class Candidates(os.PathLike):
-    """A checkpoint folder of a search: the first fit of several candidates trains them all.
-
-    Parameters
-    ----------
-    folder : path-like
-        Where the candidates' states are kept, and what `expect` writes.
-    """
-
-    def __init__(self, folder: str | os.PathLike):
-        self.folder = Path(folder)
-
-    def __fspath__(self) -> str:
-        return str(self.folder)
-
-    def expect(self, groups: Sequence[Sequence[Setting]]) -> None:
-        """Tell the fits to come their settings, grouped by all other parameters; none ends it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "candidates.json").write_text(json.dumps(groups))
-
-    def stack_of(self, own: Setting, n_units: int) -> list[Setting]:
-        """Return the candidates of one's stack, where each has layers of n_units.
-
-        They are those of every group that it is in. Those without the same terms in their loss are
-        apart: a layer that no term reaches does not learn, and its weights do not decay.
-        """
-        path = self.folder / "candidates.json"
-        groups = json.loads(path.read_text()) if path.exists() else []
-        mine = [{Setting(*values) for values in group} for group in groups if [*own] in group]
-        if not mine:
-            return []
-        settings = sorted(s for s in set.intersection(*mine) if s.terms() == own.terms())
-        n_stacks = -(-len(settings) * n_units // WIDEST)
-        return settings[settings.index(own) % n_stacks :: n_stacks]
-
-
-class Stack(MLPEnsemble):
-    """The m candidates of a network, computed by batched matrix products.
+class CohortNetwork(MLPEnsemble):
+    """The m nets of a cohort, computed by batched matrix products.
 
     Parameters
     ----------
     network : MLP or MLPEnsemble
         What each of them is at the start.
-    n_candidates : int
+    n_nets : int
         m.
     """
 
-    def __init__(self, network: MLP | MLPEnsemble, n_candidates: int):
+    def __init__(self, network: MLP | MLPEnsemble, n_nets: int):
         nn.Module.__init__(self)
-        self.n_candidates = n_candidates
-        self.n_members = n_candidates * getattr(network, "n_members", 1)
+        self.n_nets = n_nets
+        self.n_members = n_nets * getattr(network, "n_members", 1)
         with torch.random.fork_rng(devices=[]):
             for part in ("body", "head"):
-                layers = [_of_candidates(layer, n_candidates) for layer in getattr(network, part)]
+                layers = [_side_by_side(layer, n_nets) for layer in getattr(network, part)]
                 setattr(self, part, nn.Sequential(*layers))
         self.single = {name: value.shape for name, value in network.state_dict().items()}
         values = self.state_dict()
         for name, value in network.state_dict().items():
             one = value.T if value.ndim == 2 else value
-            repeated = one.repeat(n_candidates, *[1] * (one.ndim - 1)) if one.ndim else one
+            repeated = one.repeat(n_nets, *[1] * (one.ndim - 1)) if one.ndim else one
             values[name].copy_(repeated.reshape(values[name].shape))
 
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,61 +55,62 @@ class Stack(MLPEnsemble):
         In evaluation k is 1: the logarithms of the members' mean probabilities.
         """
         logits, features = (
-            values.unflatten(0, (self.n_candidates, -1)).transpose(1, 2)
+            values.unflatten(0, (self.n_nets, -1)).transpose(1, 2)
             for values in self.of_members(views)
         )
         if not self.training:
             logits = mean_decision(logits).unsqueeze(2)
         return logits, features.flatten(2)
 
-    def candidate(self, number: int) -> dict[str, Tensor]:
-        """Return a copy of the state of one candidate's network."""
+    def of_net(self, number: int) -> dict[str, Tensor]:
+        """Return a copy of the state of one net's network."""
         state = {}
         for name, value in self.state_dict().items():
             shape = self.single[name]
-            own = value.unflatten(0, (self.n_candidates, -1))[number] if shape else value
+            own = value.unflatten(0, (self.n_nets, -1))[number] if shape else value
             state[name] = (own[0].T if len(shape) == 2 else own.reshape(shape)).clone()
         return state
 
 
 class _SharedDropout(Dropout):
-    """Dropout that drops the same units of each candidate."""
+    """Dropout that drops the same units of each net."""
 
-    def __init__(self, p: float, n_candidates: int):
+    def __init__(self, p: float, n_nets: int):
         super().__init__(p)
-        self.n_candidates = n_candidates
+        self.n_nets = n_nets
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        of_each = x.unflatten(0, (self.n_candidates, -1))
+        of_each = x.unflatten(0, (self.n_nets, -1))
         return (of_each * super().forward(x.new_ones(of_each.shape[1:]))).flatten(0, 1)
 
 
-def _of_candidates(layer: nn.Module, n_candidates: int) -> nn.Module:
+def _side_by_side(layer: nn.Module, n_nets: int) -> nn.Module:
     match layer:
         case nn.Linear():
-            return MemberLinear(n_candidates, layer.in_features, layer.out_features)
+            return MemberLinear(n_nets, layer.in_features, layer.out_features)
         case MemberLinear():
             n_members, n_inputs, n_outputs = layer.weight.shape
-            return MemberLinear(n_candidates * n_members, n_inputs, n_outputs)
+            return MemberLinear(n_nets * n_members, n_inputs, n_outputs)
         case nn.BatchNorm1d():
             n_members = getattr(layer, "n_members", 1)
-            return MemberBatchNorm(n_candidates * n_members, layer.num_features // n_members)
+            return MemberBatchNorm(n_nets * n_members, layer.num_features // n_members)
         case Dropout():
-            return _SharedDropout(layer.p, n_candidates)
+            return _SharedDropout(layer.p, n_nets)
     return layer  # an activation
 
 
-def is_stackable(net: NeuralNet, criterion: Any) -> bool:
-    """Return whether a net is one that a stack trains as skorch would."""
+def can_join(training: Training) -> bool:
+    """Return whether a cohort trains this net as skorch would: one that distils, of known parts."""
+    net = training.net
     own = {"module", "criterion", "optimizer", "lr", "max_epochs", "batch_size", "verbose"}
     others = set(net.get_params(deep=False)) - own
     optimizer = getattr(net.optimizer, "func", net.optimizer)
     return (
         type(net) is SeriesNet
         and net.module in (MLP, MLPEnsemble)
-        and getattr(criterion, "func", None) is DistillationLoss
+        and training.weights is not None
         and all(name.startswith(("module__", "optimizer__")) for name in others)
         and not {"optimizer__param_groups", "optimizer__lr"} & others
         and optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
@@ -176,57 +118,59 @@ def is_stackable(net: NeuralNet, criterion: Any) -> bool:
     )
 
 
-def train_candidates(
-    net: NeuralNet,
-    data: Dataset,
-    candidates: Candidates,
-    criterion: Any,
-    checkpoint_of: Callable[[Any, Any], Checkpoint],
-    class_weight: np.ndarray | None,
-    n_iter_no_change: int | None,
-) -> None:
-    """Train one candidate and those of its stack, and write the state that each ends in.
+def layer_sizes(training: Training) -> tuple[int, int]:
+    """Return the units and the weights of the largest layers of a net that can join a cohort."""
+    with torch.device("meta"):
+        network = training.net.module(
+            training.shapes, training.outcome.n_outputs, **training.net.get_params_for("module")
+        )
+    parameters = dict(network.named_parameters())
+    n_units = max(p.numel() for name, p in parameters.items() if name.endswith("bias"))
+    return n_units, max(p.numel() for p in parameters.values())
 
-    A candidate whose loss is no number any more gets none: its own fit says so.
+
+def train_cohort(training: Training, settings: Sequence[Setting]) -> Iterator[dict | None]:
+    """Train a net in each setting, and yield the state in which each one's training ends.
 
     Parameters
     ----------
-    net : NeuralNet
-        As fit_net has set it, not initialized.
-    data : Dataset
-        The training rows.
-    candidates : Candidates
-        Those of the search.
-    criterion : partial of DistillationLoss
-        The candidate's own.
-    checkpoint_of : callable
-        Returns the checkpoint of the fit with another criterion and learning rate.
-    class_weight, n_iter_no_change
-        See `fit_net`.
+    training : Training
+        Of one of the nets.
+    settings : sequence of Setting
+        Those of all.
+
+    Yields
+    ------
+    dict or None
+        What `checkpoints.restore` takes; None where the loss became NaN or infinite.
     """
-    *weights, class_weight_of_loss = criterion.args
-    if checkpoint_of(criterion, net.lr).path.exists():
-        return
-    net.initialize()
-    network = net.module_.network
-    n_units = max(p.numel() for name, p in network.named_parameters() if name.endswith("bias"))
-    settings = candidates.stack_of(Setting._make([*weights, net.lr]), n_units)
-    if len(settings) < 2 or max(p.numel() for p in network.parameters()) > LARGEST:
-        return
-    done = checkpoint_of(settings, None).path.with_suffix(".trained")
-    with FileLock(done.with_suffix(".lock")):
-        if done.exists():
-            return
-        states = _train(net, data, settings, class_weight_of_loss, class_weight, n_iter_no_change)
-        for setting, state in zip(settings, states, strict=True):
-            if state:
-                own = partial(DistillationLoss, *setting[:4], class_weight_of_loss)
-                checkpoint_of(own, setting.lr).write(state)
-        done.touch()
+    with seeded(training.seed, training.device):
+        net = prepare(training).initialize()
+        module = copy.deepcopy(net.module_)
+        network = CohortNetwork(module.network, len(settings)).to(net.device)
+        module.network = network
+        records = _train(net, module, training, settings, network.of_net)
+        scaling = dict(net.module_.named_buffers(recurse=False))
+        optimizer = net.optimizer_.state_dict()
+        for setting, record in zip(settings, records, strict=True):
+            groups = [group | {"lr": setting.lr} for group in optimizer["param_groups"]]
+            weights = {f"network.{name}": value for name, value in record.weights.items()}
+            yield (
+                None
+                if record.diverged
+                else {
+                    "module": weights | scaling,
+                    "optimizer": optimizer | {"param_groups": groups},
+                    "history": record.epochs,
+                    "random": torch.get_rng_state(),
+                    "best": {},
+                    "finished": True,
+                }
+            )
 
 
 class _Record:
-    """The epochs of one candidate, and the weights of the one that is kept."""
+    """The epochs of one net, and the weights of the one that is kept."""
 
     def __init__(self) -> None:
         self.epochs: list[dict] = []
@@ -253,24 +197,18 @@ def _better(name: str, value: float, before: float) -> bool:
 
 def _train(
     net: NeuralNet,
-    data: Dataset,
-    settings: list[Setting],
-    class_weight_of_loss: Any,
-    class_weight: np.ndarray | None,
-    n_iter_no_change: int | None,
-) -> Iterator[dict | None]:
-    """Train a stack of the net, and yield the state in which each candidate's training ends."""
-    module = copy.deepcopy(net.module_)
-    module.network = Stack(module.network, len(settings)).to(net.device)
-    dtype = next(module.parameters()).dtype
-    alpha, beta, gamma, temperature, lr = torch.tensor(settings, dtype=dtype, device=net.device).T
-    criterion = DistillationLoss(
-        alpha, beta, gamma, temperature[:, None, None, None], class_weight_of_loss
-    )
+    module: nn.Module,
+    training: Training,
+    settings: Sequence[Setting],
+    weights_of: Callable[[int], dict[str, Tensor]],
+) -> list[_Record]:
+    """Train the nets of a module side by side, and return what is kept of each."""
+    lr = _as_tensor([setting.lr for setting in settings], module)
+    criterion = training.outcome.loss(_side_by_side_weights(settings, module))
     args, kwargs = net.get_params_for_optimizer("optimizer", list(module.named_parameters()))
     optimizer = net.optimizer(*args, **kwargs | {"lr": max(setting.lr for setting in settings)})
     take_step = optimizer.step if (lr == lr[0]).all() else partial(_step, optimizer, lr / lr.max())
-    train, valid = net.get_split_datasets(data)
+    train, valid = net.get_split_datasets(training.dataset(training.train))
     records = [_Record() for _ in settings]
     for number in range(1, net.max_epochs + 1):
         start = time.perf_counter()
@@ -278,41 +216,37 @@ def _train(
         scores = {"train_loss": _train_epoch(net, module, criterion, take_step, train)}
         if valid is not None:
             module.eval()
-            scores |= _validate(net, module, criterion, class_weight, valid)
+            scores |= _validate(net, module, criterion, training.outcome, valid)
         duration = (time.perf_counter() - start) / len(settings)
         going_on = 0
         for c, record in enumerate(records):
             record.diverged |= not scores["train_loss"][c].isfinite().item()
-            if record.diverged or (record.epochs and record.misses == n_iter_no_change):
+            if record.diverged or (record.epochs and record.misses == training.n_iter_no_change):
                 continue
             going_on += 1
             epoch = {"batches": [], "epoch": number, "dur": duration}
             epoch |= {name: values[c].item() for name, values in scores.items()}
-            record.note(epoch, partial(module.network.candidate, c))
+            record.note(epoch, partial(weights_of, c))
         if not going_on:
             break
-    scaling = {name: value for name, value in net.module_.named_buffers(recurse=False)}
-    own_optimizer = net.optimizer_.state_dict()
-    for setting, record in zip(settings, records, strict=True):
-        groups = [group | {"lr": setting.lr} for group in own_optimizer["param_groups"]]
-        weights = {f"network.{name}": value for name, value in record.weights.items()}
-        yield (
-            None
-            if record.diverged
-            else {
-                "module": weights | scaling,
-                "optimizer": own_optimizer | {"param_groups": groups},
-                "history": record.epochs,
-                "random": torch.get_rng_state(),
-                "best": {},
-                "finished": True,
-            }
-        )
+    return records
+
+
+def _side_by_side_weights(settings: Sequence[Setting], module: nn.Module) -> LossWeights:
+    """Return the loss weights of all nets, of the shapes that `LossWeights` asks for."""
+    weights = _as_tensor([setting.weights for setting in settings], module)
+    alpha, beta, gamma, temperature = weights.T
+    return LossWeights(alpha, beta, gamma, temperature[:, None, None, None])
+
+
+def _as_tensor(values: Sequence, module: nn.Module) -> Tensor:
+    parameter = next(module.parameters())
+    return torch.tensor(values, dtype=parameter.dtype, device=parameter.device)
 
 
 @torch.no_grad()
 def _step(optimizer: torch.optim.Optimizer, shares: Tensor) -> None:
-    """Take a step, of which each candidate goes its share: in all optimizers, lr scales a step."""
+    """Take a step, of which each net goes its share: in all optimizers, lr scales a step."""
     parameters = [p.unflatten(0, (len(shares), -1)) for p in optimizer.param_groups[0]["params"]]
     before = [p.clone() for p in parameters]
     optimizer.step()
@@ -320,8 +254,8 @@ def _step(optimizer: torch.optim.Optimizer, shares: Tensor) -> None:
         after.copy_(start.lerp(after, shares.view(-1, *[1] * (after.ndim - 1))))
 
 
-def _train_epoch(net, module, criterion, take_step, data) -> Tensor:
-    """Return the mean loss of each candidate."""
+def _train_epoch(net, module, criterion, take_step, data: TensorDataset) -> Tensor:
+    """Return the mean loss of each net."""
     totals = []
     for views, targets in net.get_iterator(data, training=True):
         module.zero_grad()
@@ -333,16 +267,16 @@ def _train_epoch(net, module, criterion, take_step, data) -> Tensor:
 
 
 @torch.inference_mode()
-def _validate(net, module, criterion, class_weight, data) -> dict[str, Tensor]:
-    """Return the mean loss and the accuracy of each candidate."""
-    totals, hits, weights = [], [], []
+def _validate(net, module, criterion, outcome: Outcome, data: TensorDataset) -> dict[str, Tensor]:
+    """Return the mean loss and the score of each net."""
+    totals, points, most = [], [], []
     for views, targets in net.get_iterator(data, training=False):
         output, labels = module(views), targets[0]
         totals.append(criterion(output, targets) * len(labels))
-        of_rows = row_weights(labels, class_weight)
-        hits.append((output[0].squeeze(2).argmax(dim=-1) == labels).to(of_rows.dtype) @ of_rows)
-        weights.append(of_rows.sum())
+        scored, best = outcome.score(output[0].squeeze(2), labels)
+        points.append(scored)
+        most.append(best)
     return {
         "valid_loss": torch.stack(totals).sum(dim=0) / len(data),
-        "valid_acc": torch.stack(hits).sum(dim=0) / torch.stack(weights).sum(),
+        "valid_acc": torch.stack(points).sum(dim=0) / torch.stack(most).sum(),
     }

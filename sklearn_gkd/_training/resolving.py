@@ -24,7 +24,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return torch.device(device)
 
 
-def as_net(network: Any, parameter: str, **budget) -> NeuralNet:
+def resolve_net(network: Any, parameter: str, **budget) -> NeuralNet:
     """Return the skorch net that a name, a network class or a skorch net stands for.
 
     Raises
@@ -77,17 +77,6 @@ def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_cla
             "(n, n_classes) and features (n, n_features), or logits alone."
         )
     return features[1]
-
-
-def split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
-    """Return the names of skorch's callbacks that are not used, and those that were given."""
-    names = [name for name, _ in net.get_default_callbacks()]
-    if net.callbacks == "disable":
-        return names, []
-    # A classifier's own scoring needs targets that are class labels and nothing else. The table
-    # gives way to the bar.
-    unused = {"valid_acc", "print_log"} if net.verbose == 1 else {"valid_acc"}
-    return [name for name in names if name in unused], list(net.callbacks or [])
 
 
 @lru_cache(maxsize=16)  # the fits of a search ask again and again

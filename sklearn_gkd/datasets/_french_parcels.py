@@ -1,4 +1,4 @@
-"""Real parcels, fetched; public as `datasets.fetch_french_parcels`."""
+"""Fetch radar and optical series of French parcels."""
 
 import os
 from pathlib import Path
@@ -73,7 +73,7 @@ def fetch_french_parcels(data_home: str | os.PathLike | None = None) -> Bunch:
     OSError
         Where the file is not there and cannot be downloaded.
     ValueError
-        Where what was downloaded is not the file that it should be, by its SHA-256.
+        Where the SHA-256 of the download is not that of the file.
 
     References
     ----------

@@ -33,7 +33,7 @@ DAYS = np.concatenate([DAYS_S1, DAYS_S2])
 
 
 class Ground(NamedTuple):
-    """What lies under the leaves, at medium moisture."""
+    """Ground under the leaves, at medium moisture."""
 
     vv: float  # backscatter, dB
     vh: float
@@ -92,7 +92,7 @@ COVERS = (
 
 
 class Weather(NamedTuple):
-    """What the objects of a cell have in common."""
+    """Season and soil moisture, which the objects of a cell share."""
 
     delay: np.ndarray  # (n_cells,): of the season, in days
     moisture: np.ndarray  # (n_cells, n_days): of the ground, from -0.5, dry, to 0.5, wet
@@ -283,7 +283,7 @@ def _speckle(power: np.ndarray, looks: float, rng) -> np.ndarray:
 
 
 def _atmosphere(reflectance: np.ndarray, rng) -> np.ndarray:
-    """Add what the correction of the atmosphere leaves: haze, stronger in the blue, and noise."""
+    """Add residual haze, stronger in the blue, and noise."""
     n, n_dates, _ = reflectance.shape
     haze = rng.exponential(60, size=(n, n_dates, 1)) * np.array([1.5, 1.1, 0.9, 0.6])
     return (reflectance + haze) * np.exp(rng.normal(0, 0.04, size=reflectance.shape))

@@ -1,5 +1,6 @@
-"""What the transformers of series share: their checks, and interpolation in time."""
+"""Base of the transformers of series, and the checks of dates."""
 
+from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -7,13 +8,18 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_gkd._common.compat import Interval, check_feature_names_in
+from sklearn_gkd._common.checks import fresh_fit
+from sklearn_gkd._common.compat import Interval, check_feature_names_in, fit_context
 from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
 from sklearn_gkd._common.series import as_table, series_shape
 
 
-class SeriesTransformer(TransformerMixin, BaseEstimator):
-    """Base of the transformers of series, which come as (n, T, C) or as tables (n, T * C)."""
+class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
+    """Transformer of series that come as (n, T, C) or as tables (n, T * C).
+
+    A subclass writes `_learn` and `_transform`, which are given series (n, T, C) with gaps (NaN)
+    but without inf, and `get_feature_names_out`.
+    """
 
     n_channels: int | None
 
@@ -21,16 +27,55 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
         "n_channels": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def _fit_series(self, X) -> np.ndarray:
-        """Check what fit is given, set what is known of it, and return it as (n, T, C)."""
-        table, shape = as_table(X, "X")
-        table = self._check_table(table, reset=True)
-        n_columns = table.shape[1]
-        self.series_shape_ = series_shape(n_columns, shape, self.n_channels, "X", "n_channels")
-        return table.reshape(-1, *self.series_shape_)
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn what there is to learn from the training series.
 
-    def _read(self, X) -> tuple[np.ndarray, bool]:
-        """Return a copy of what transform is given, as (n, T, C), and whether that is a table."""
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, NaN where there is no observation.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X has inf, if ``n_channels`` does not divide its columns, or as the class says. What
+            was fitted before is then left as it was.
+        """
+        with fresh_fit(self):
+            table, shape = as_table(X, "X")
+            table = self._check_table(table, reset=True)
+            self.series_shape_ = series_shape(
+                table.shape[1], shape, self.n_channels, "X", "n_channels"
+            )
+            self._learn(table.reshape(-1, *self.series_shape_))
+        return self
+
+    def transform(self, X):
+        """Transform series of the dates and channels that fit saw.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, NaN where there is no observation; a table also where fit saw 3-D, and the
+            other way round. X itself is left unchanged.
+
+        Returns
+        -------
+        ndarray, 3-D where X is and a table where X is one
+            float32 if X is, float64 otherwise.
+
+        Raises
+        ------
+        ValueError
+            If X has inf, or other dates or channels than in fit.
+        """
         check_is_fitted(self)
         table, shape = as_table(X, "X")
         if shape not in (None, self.series_shape_):
@@ -40,7 +85,16 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
                 "fit needs n_channels)."
             )
         table = self._check_table(table, reset=False, copy=True)
-        return table.reshape(-1, *self.series_shape_), shape is None
+        series = self._transform(table.reshape(-1, *self.series_shape_))
+        return series.reshape(len(series), -1) if shape is None else series
+
+    @abstractmethod
+    def _learn(self, series: np.ndarray) -> None:
+        """Check the parameters against series (n, T, C), and set what is learnt from them."""
+
+    @abstractmethod
+    def _transform(self, series: np.ndarray) -> np.ndarray:
+        """Return series (n, T', C') from series (n, T, C), a copy that may be changed in place."""
 
     def _check_table(self, table: Any, **kwargs: Any) -> np.ndarray:
         return validate_data(
@@ -64,36 +118,6 @@ class SeriesTransformer(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         return tags
-
-
-def neighbours(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the last observed step up to each step (-1: none), and the first from it on (T)."""
-    n_steps = observed.shape[1]
-    step = np.arange(n_steps, dtype=np.int32)[:, None]
-    before = np.maximum.accumulate(np.where(observed, step, -1), axis=1)
-    after = np.where(observed, step, n_steps)[:, ::-1]
-    return before, np.minimum.accumulate(after, axis=1)[:, ::-1]
-
-
-def between(series, days, row, channel, before, after, day) -> np.ndarray:
-    """Interpolate between two steps, or take one of them where there is no other.
-
-    Parameters
-    ----------
-    series : ndarray of shape (n, T, C)
-    days : ndarray of shape (T,)
-    row, channel, before, after : arrays of int
-        Of each value that is wanted; steps as `neighbours` returns them.
-    day : array
-        When it is wanted.
-    """
-    n_steps = len(days)
-    before, after = np.where(before < 0, after, before), np.where(after == n_steps, before, after)
-    before, after = before.clip(0, n_steps - 1), after.clip(0, n_steps - 1)
-    left, right = series[row, before, channel], series[row, after, channel]
-    span = days[after] - days[before]
-    weight = (day - days[before]) / np.where(span > 0, span, np.inf)
-    return (left + weight * (right - left)).astype(series.dtype)
 
 
 def as_days(dates, name: str, n_dates: int | None = None) -> np.ndarray:

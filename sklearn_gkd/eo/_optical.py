@@ -1,4 +1,4 @@
-"""Transformers for optical series: cloud masks and spectral indices; public as `sits`."""
+"""Transformers for optical series: cloud masks and spectral indices."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -6,8 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from sklearn_gkd._common.checks import fresh_fit
-from sklearn_gkd._common.compat import fit_context
 from sklearn_gkd.eo._base import SeriesTransformer
 
 INDICES = {
@@ -24,16 +22,17 @@ INDICES = {
 class CloudMask(SeriesTransformer):
     """Make gaps (NaN) of the acquisitions that a cloud mask marks, and leave the mask out.
 
-    The mask travels as a channel of the series, so that it is split and sampled with them: in a
-    `priv_transformer`, ``make_pipeline(CloudMask(), GapFiller())``.
+    The mask is a channel of the series, so that it is split and sampled with them: in a
+    `priv_transformer`, ``make_pipeline(CloudMask(), GapFiller())``. Series (n, T, C) become
+    (n, T, C - 1), and tables (n, T * C) become (n, T * (C - 1)), in the units of X.
 
     Parameters
     ----------
     channel : int, default=-1
         Which channel is the mask.
     clouds : sequence of numbers, default=(1,)
-        Values of the mask that mark an acquisition as not to be used, and so does NaN. For
-        Sentinel-2's scene classification (SCL): ``(0, 1, 3, 8, 9, 10)``.
+        Values of the mask at which an acquisition is not used; nor is it where the mask is NaN.
+        For Sentinel-2's scene classification (SCL): ``(0, 1, 3, 8, 9, 10)``.
     n_channels : int, default=None
         As in `GapFiller`, with the mask.
 
@@ -45,6 +44,13 @@ class CloudMask(SeriesTransformer):
         T * C.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns; defined when X is a table with string column names.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, if X has inf, if ``n_channels`` does not divide its columns, or if X has no such
+        channel beside another one; by `transform`, if X has inf, or other dates or channels than
+        in `fit`.
 
     Examples
     --------
@@ -66,55 +72,21 @@ class CloudMask(SeriesTransformer):
         self.clouds = clouds
         self.n_channels = n_channels
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Check the series.
+    def _learn(self, series):
+        n_channels = series.shape[2]
+        if n_channels < 2 or not -n_channels <= self.channel < n_channels:
+            raise ValueError(
+                f"channel={self.channel} is to be a mask beside other channels, but X has "
+                f"{n_channels} channel(s). Add the mask to X as a channel (a table needs "
+                "n_channels), or correct channel."
+            )
 
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, the mask among their channels.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X has inf, or no such channel beside another one.
-        """
-        with fresh_fit(self):
-            self._fit_series(X)
-            n_channels = self.series_shape_[1]
-            if n_channels < 2 or not -n_channels <= self.channel < n_channels:
-                raise ValueError(
-                    f"channel={self.channel} is to be a mask beside other channels, but X has "
-                    f"{n_channels} channel(s). Add the mask to X as a channel (a table needs "
-                    "n_channels), or correct channel."
-                )
-        return self
-
-    def transform(self, X):
-        """Return the other channels, NaN where the mask marks a cloud.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, the mask among their channels.
-
-        Returns
-        -------
-        ndarray of shape (n, T, C - 1) or (n, T * (C - 1))
-        """
-        series, is_table = self._read(X)
+    def _transform(self, series):
         mask = series[:, :, self.channel]
         cloudy = np.isnan(mask) | np.isin(mask, self.clouds)
         others = np.delete(series, self.channel, axis=2)
         others[cloudy] = np.nan
-        return others.reshape(len(others), -1) if is_table else others
+        return others
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns but the mask's.
@@ -133,6 +105,10 @@ class CloudMask(SeriesTransformer):
 
 class SpectralIndices(SeriesTransformer):
     """Append spectral indices to optical series, as further channels.
+
+    Series (n, T, C) become (n, T, C + n_indices), and tables (n, T * C) become
+    (n, T * (C + n_indices)). Bands stay in the units of X, with `offset` added; an index is
+    between -1 and 1 where both its bands are positive, and NaN where one of them is NaN.
 
     Parameters
     ----------
@@ -155,6 +131,13 @@ class SpectralIndices(SeriesTransformer):
         T * C.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns; defined when X is a table with string column names.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, if X has inf, if ``n_channels`` does not divide its columns, if ``bands`` does
+        not name each channel, or if an index is unknown or needs a band that is not in ``bands``;
+        by `transform`, if X has inf, or other dates or channels than in `fit`.
 
     References
     ----------
@@ -189,57 +172,21 @@ class SpectralIndices(SeriesTransformer):
         self.offset = offset
         self.n_channels = n_channels
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Check the series.
+    def _learn(self, series):
+        n_channels = series.shape[2]
+        if len(self.bands) != n_channels:
+            raise ValueError(
+                f"bands names {len(self.bands)} channels, but X has {n_channels}. Name each "
+                "channel of X in its order (a table needs n_channels)."
+            )
+        self._pairs()
 
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Reflectances, NaN where there is no observation.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X has inf, if ``bands`` does not name its channels, or if an index is unknown or
-            needs a band that X has not.
-        """
-        with fresh_fit(self):
-            self._fit_series(X)
-            n_channels = self.series_shape_[1]
-            if len(self.bands) != n_channels:
-                raise ValueError(
-                    f"bands names {len(self.bands)} channels, but X has {n_channels}. Name each "
-                    "channel of X in its order (a table needs n_channels)."
-                )
-            self._pairs()
-        return self
-
-    def transform(self, X):
-        """Append the indices.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Reflectances, NaN where there is no observation: an index is then NaN too.
-
-        Returns
-        -------
-        ndarray of shape (n, T, C + n_indices) or (n, T * (C + n_indices))
-        """
-        series, is_table = self._read(X)
-        series += self.offset
+    def _transform(self, series):
+        series += float(self.offset)  # in the precision of X, whatever number it is
         appended = [
             _normalized_difference(series[..., a], series[..., b]) for a, b in self._pairs()
         ]
-        series = np.concatenate([series, *(index[..., None] for index in appended)], axis=2)
-        return series.reshape(len(series), -1) if is_table else series
+        return np.concatenate([series, *(index[..., None] for index in appended)], axis=2)
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns, those of the indices after each date's bands.
@@ -263,17 +210,17 @@ class SpectralIndices(SeriesTransformer):
         return np.concatenate([names, np.array(added, dtype=object)], axis=1).ravel()
 
     def _pairs(self) -> list[tuple[int, int]]:
-        """Return the channels of each index."""
+        """Return the numbers of the two channels of each index."""
         channels = {_band(name): channel for channel, name in enumerate(self.bands)}
         pairs = []
         for index in self.indices:
             if index not in INDICES:
-                raise ValueError(f"indices has {index!r}, which is none of {sorted(INDICES)}.")
+                raise ValueError(f"indices has {index!r}, which is not one of {sorted(INDICES)}.")
             missing = [band for band in INDICES[index] if band not in channels]
             if missing:
                 raise ValueError(
-                    f"{index} needs the band {missing[0]}, which bands={tuple(self.bands)} has "
-                    "not. Add it to X and to bands, or leave that index out."
+                    f"{index} needs the band {missing[0]}, which is not in "
+                    f"bands={tuple(self.bands)}. Add it to X and to bands, or leave that index out."
                 )
             a, b = INDICES[index]
             pairs.append((channels[a], channels[b]))
@@ -291,5 +238,5 @@ def _band(name: str) -> str:
 
 
 def _suffix(name: str, step: int) -> str:
-    """Return what stands for the date in a column's name, or the step's number."""
+    """Return the date in a column's name, or the step's number where the name has none."""
     return str(name).rpartition("_")[2] if "_" in str(name) else str(step)

@@ -1,4 +1,4 @@
-"""Radar images: decibels, and the noise that they are full of."""
+"""Radar images: power to decibels and back, and a speckle filter."""
 
 from numbers import Integral
 
@@ -9,7 +9,7 @@ from sklearn_gkd._common.compat import Interval, validate_params
 
 
 def to_decibel(power):
-    """Return 10 log10 of radar power; what is not positive has no logarithm and becomes NaN.
+    """Return radar power in decibels, 10 log10 of it; zero and less become NaN.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def from_decibel(decibel):
     prefer_skip_nested_validation=True,
 )
 def despeckle(stack, window=7):
-    """Filter speckle out of a stack of radar images, date by date, by all its dates.
+    """Filter speckle out of a stack of radar images, each with the help of all dates.
 
     The multitemporal filter of Quegan and Yu (2001), for images whose speckle is independent:
     J_k = E[I_k] / M * sum_i I_i / E[I_i], where E is the mean over a window. Each pixel keeps its
@@ -80,7 +80,7 @@ def despeckle(stack, window=7):
     Raises
     ------
     ValueError
-        If the stack is not 3-D, or has negative values, as dB do.
+        If the stack is not 3-D, or has negative values, as decibels have.
 
     References
     ----------
@@ -101,7 +101,8 @@ def despeckle(stack, window=7):
         raise ValueError(f"stack has shape {stack.shape}. Give (T, height, width).")
     if (stack < 0).any():
         raise ValueError(
-            "stack has negative values, which linear power has not. Give from_decibel(stack)."
+            "stack has negative values, as decibels have and linear power has not. Give "
+            "from_decibel(stack)."
         )
     observed = ~np.isnan(stack)
     local = (1, window, window)

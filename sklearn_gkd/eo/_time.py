@@ -1,4 +1,4 @@
-"""Transformers for satellite image time series: gap filling, indices, speckle."""
+"""Interpolation in time: gaps filled, and series at other dates."""
 
 from numbers import Real
 from typing import ClassVar
@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import OneToOneFeatureMixin
 
-from sklearn_gkd._common.checks import fresh_fit
-from sklearn_gkd._common.compat import fit_context
 from sklearn_gkd._common.fitted_state import FloatArray
-from sklearn_gkd.eo._base import SeriesTransformer, as_days, between, neighbours
+from sklearn_gkd.eo._base import SeriesTransformer, as_days
 
 
 class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
@@ -43,6 +41,13 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns; defined when X is a table with string column names.
 
+    Raises
+    ------
+    ValueError
+        By `fit`, if X has inf or no observation of a channel at all, if ``n_channels`` does not
+        divide its columns, or if ``dates`` are not T dates in order; by `transform`, if X has inf,
+        or other dates or channels than in `fit`.
+
     See Also
     --------
     CloudMask : Makes gaps of what a cloud mask marks.
@@ -71,75 +76,34 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
         self.n_channels = n_channels
         self.dates = dates
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn the medians of the training series.
+    def _learn(self, series):
+        n_steps, n_channels = self.series_shape_
+        self.days_ = np.arange(n_steps, dtype=float)
+        if self.dates is not None:
+            self.days_ = as_days(self.dates, "dates", n_steps)
+            self.days_ -= self.days_[0]
+        of_channel = pd.DataFrame(series.reshape(-1, n_channels)).median().to_numpy()
+        unseen = np.flatnonzero(np.isnan(of_channel))
+        if len(unseen):
+            raise ValueError(
+                f"X has no observation of channel {unseen[0]} (of {n_channels}): it is NaN in "
+                f"all {len(series)} rows, at all {n_steps} dates. Leave that channel out of X."
+            )
+        of_date = pd.DataFrame(series.reshape(len(series), -1)).median().to_numpy()
+        of_date = of_date.reshape(self.series_shape_)
+        self.medians_ = np.where(np.isnan(of_date), of_channel, of_date)
 
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, NaN where there is no observation.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X has inf, if ``n_channels`` does not divide its columns, if ``dates`` are not T in
-            order, or if X has no observation of a channel at all.
-        """
-        with fresh_fit(self):
-            series = self._fit_series(X)
-            n_steps, n_channels = self.series_shape_
-            self.days_ = np.arange(n_steps, dtype=float)
-            if self.dates is not None:
-                self.days_ = as_days(self.dates, "dates", n_steps)
-                self.days_ -= self.days_[0]
-            of_channel = pd.DataFrame(series.reshape(-1, n_channels)).median().to_numpy()
-            unseen = np.flatnonzero(np.isnan(of_channel))
-            if len(unseen):
-                raise ValueError(
-                    f"X has no observation of channel {unseen[0]} (of {n_channels}): it is NaN in "
-                    f"all {len(series)} rows, at all {n_steps} dates. Leave that channel out of X."
-                )
-            of_date = pd.DataFrame(series.reshape(len(series), -1)).median().to_numpy()
-            of_date = of_date.reshape(self.series_shape_)
-            self.medians_ = np.where(np.isnan(of_date), of_channel, of_date)
-        return self
-
-    def transform(self, X):
-        """Fill the gaps.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, NaN where there is no observation. It may come as a table where fit saw 3-D.
-
-        Returns
-        -------
-        ndarray of the shape of X
-            float32 if X is, float64 otherwise. What was observed is unchanged.
-
-        Raises
-        ------
-        ValueError
-            If X has inf, or other dates or channels than in fit.
-        """
-        series, is_table = self._read(X)
+    def _transform(self, series):
         row, channel = np.nonzero(np.isnan(series).all(axis=1))
         series[row, :, channel] = self.medians_.T[channel]
         observed = ~np.isnan(series)
-        before, after = neighbours(observed)
+        before, after = _neighbours(observed)
         gap = np.nonzero(~observed)
         row, step, channel = gap
-        series[gap] = between(
+        series[gap] = _between(
             series, self.days_, row, channel, before[gap], after[gap], self.days_[step]
         )
-        return series.reshape(len(series), -1) if is_table else series
+        return series
 
     def _fitted_state(self):
         return {
@@ -153,7 +117,8 @@ class Resample(SeriesTransformer):
     """Interpolate series at common dates, linearly in days.
 
     Before the first observation and after the last, the nearest one holds. A series without any
-    observation of a channel stays NaN there: let a `GapFiller` follow.
+    observation of a channel stays NaN there: let a `GapFiller` follow. Series (n, T, C) become
+    (n, T', C), and tables (n, T * C) become (n, T' * C), in the units of X.
 
     Parameters
     ----------
@@ -172,6 +137,13 @@ class Resample(SeriesTransformer):
         T * C.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns; defined when X is a table with string column names.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, if X has inf, if ``n_channels`` does not divide its columns, if ``dates`` are not
+        T dates in order, or if ``to_dates`` are not in order; by `transform`, if X has inf, or
+        other dates or channels than in `fit`.
 
     Examples
     --------
@@ -193,54 +165,19 @@ class Resample(SeriesTransformer):
         self.to_dates = to_dates
         self.n_channels = n_channels
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Check the series and the dates.
+    def _learn(self, series):
+        self._both_days()
 
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, NaN where there is no observation.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X has inf, or if the dates are not T of them, in order.
-        """
-        with fresh_fit(self):
-            self._fit_series(X)
-            self._both_days()
-        return self
-
-    def transform(self, X):
-        """Interpolate.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, NaN where there is no observation.
-
-        Returns
-        -------
-        ndarray of shape (n, T', C) or (n, T' * C)
-        """
-        series, is_table = self._read(X)
+    def _transform(self, series):
         days, to_days = self._both_days()
-        before, after = neighbours(~np.isnan(series))
+        before, after = _neighbours(~np.isnan(series))
         last = np.searchsorted(days, to_days, side="right") - 1
         first = np.searchsorted(days, to_days, side="left")
         # A step of -1 and of T is that of no date: it stands before the first, and after the last.
         before = np.insert(before, 0, -1, axis=1)[:, last + 1]
         after = np.append(after, np.full_like(after[:, :1], len(days)), axis=1)[:, first]
         row, _, channel = np.indices(before.shape, sparse=True)
-        series = between(series, days, row, channel, before, after, to_days[:, None])
-        return series.reshape(len(series), -1) if is_table else series
+        return _between(series, days, row, channel, before, after, to_days[:, None])
 
     def get_feature_names_out(self, input_features=None):
         """Return a name for each common date and channel: ``VV_2016-01-12``, or ``VV_d012``.
@@ -265,3 +202,33 @@ class Resample(SeriesTransformer):
     def _both_days(self) -> tuple[np.ndarray, np.ndarray]:
         days = as_days(self.dates, "dates", self.series_shape_[0])
         return days, as_days(self.to_dates, "to_dates")
+
+
+def _neighbours(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the last observed step up to each step (-1: none), and the first from it on (T)."""
+    n_steps = observed.shape[1]
+    step = np.arange(n_steps, dtype=np.int32)[:, None]
+    before = np.maximum.accumulate(np.where(observed, step, -1), axis=1)
+    after = np.where(observed, step, n_steps)[:, ::-1]
+    return before, np.minimum.accumulate(after, axis=1)[:, ::-1]
+
+
+def _between(series, days, row, channel, before, after, day) -> np.ndarray:
+    """Interpolate between two steps, or take one of them where there is no other.
+
+    Parameters
+    ----------
+    series : ndarray of shape (n, T, C)
+    days : ndarray of shape (T,)
+    row, channel, before, after : arrays of int
+        Of each value that is wanted; steps as `_neighbours` returns them.
+    day : array
+        When it is wanted.
+    """
+    n_steps = len(days)
+    before, after = np.where(before < 0, after, before), np.where(after == n_steps, before, after)
+    before, after = before.clip(0, n_steps - 1), after.clip(0, n_steps - 1)
+    left, right = series[row, before, channel], series[row, after, channel]
+    span = days[after] - days[before]
+    weight = (day - days[before]) / np.where(span > 0, span, np.inf)
+    return (left + weight * (right - left)).astype(series.dtype)

@@ -1,4 +1,4 @@
-"""The paper's protocol, what privileged information gains, areas of a map, and figures of them."""
+"""Evaluation: the paper's protocol, the gain beside controls, areas of a map, and figures."""
 
 import lazy_loader
 

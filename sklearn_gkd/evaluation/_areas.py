@@ -1,4 +1,4 @@
-"""What a map's sample says of its classes' areas; public as `evaluation.area_adjusted`."""
+"""Estimate a map's accuracy and the areas of its classes from a sample."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,10 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.metrics import confusion_matrix
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
+
+from sklearn_gkd._common.checks import naming
+from sklearn_gkd._common.series import as_column
 
 
 def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95) -> Bunch:
@@ -58,8 +61,9 @@ def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95
     >>> round(estimates.accuracy, 3), round(estimates.classes.loc["crop", "area"])
     (0.954, 126)
     """
-    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
-    check_consistent_length(y_true, y_pred)
+    y_true, y_pred = as_column(y_true, "y_true"), as_column(y_pred, "y_pred")
+    with naming("y_true", "y_pred"):
+        check_consistent_length(y_true, y_pred)
     names = list(areas)
     unknown = [name for name in np.unique(np.append(y_true, y_pred)).tolist() if name not in areas]
     if unknown:

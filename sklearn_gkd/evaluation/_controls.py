@@ -1,6 +1,7 @@
-"""What `evaluation.privileged_gain` compares: one function a fit. Apart, to be read as one table.
+"""Baselines and controls of `evaluation.privileged_gain`: a function for each, listed in `FITS`.
 
-Each takes an unfitted `GKDClassifier`, whose random_state is the seed of the split, and the split.
+Each takes an unfitted `GKDClassifier`, whose random_state is the seed of the split, and the split,
+and returns the classes that it predicts for the test rows.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from sklearn_gkd._estimators._privileged import PrivilegedReader, has_informatio
 
 
 class Split(NamedTuple):
-    """Training rows, and what of the test rows is known; only the bound reads X_priv_test."""
+    """Training rows, and what is known of the test rows; only the teacher reads X_priv_test."""
 
     X: Any
     y: np.ndarray
@@ -69,7 +70,7 @@ def estimator_and_teacher(estimator, split: Split) -> tuple[np.ndarray, np.ndarr
 
 
 def permuted(estimator, split: Split) -> np.ndarray:
-    """Predict by the estimator, fitted with X_priv of other rows where a row has any."""
+    """Predict by the estimator, fitted with the rows of X_priv that are known in another order."""
     rng = check_random_state(estimator.random_state)
     X_priv, unlabeled = _shuffled(split.X_priv, rng), split.X_priv_unlabeled
     if unlabeled is not None:
@@ -94,23 +95,9 @@ def imputation(estimator, split: Split) -> np.ndarray:
     Pairs without a label are regressed from too. A net trained on X_priv itself would rely on it,
     and predict far worse from what is regressed.
     """
-    X, X_test, priv, known, shapes = _tables(estimator, split)
-    n_labelled = len(split.y)
-    groups = np.arange(len(X))
-    if split.groups is not None:
-        groups[:n_labelled] = len(X) + np.unique(split.groups, return_inverse=True)[1]
-    regressor = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
-    folds = GroupKFold(min(5, len(np.unique(groups[known]))))
-    imputed = np.empty((len(X), priv[0].size))
-    imputed[known] = cross_val_predict(
-        regressor, X[known], priv[known], groups=groups[known], cv=folds
-    ).reshape(known.sum(), -1)
-    regressor.fit(X[known], priv[known])
-    if not known.all():
-        imputed[~known] = regressor.predict(X[~known]).reshape(np.sum(~known), -1)
-    net = _net_on_both(estimator, shapes, dropped=0.0)
-    net.fit(_table(X, imputed)[:n_labelled], split.y, groups=split.groups)
-    return net.predict(_table(X_test, regressor.predict(X_test)))
+    tables = _tables(estimator, split)
+    imputed, imputed_test = _regress(tables, split.groups)
+    return _predict_by_both(estimator, split, tables, imputed, imputed_test, dropped=0.0)
 
 
 def modality_dropout(estimator, split: Split) -> np.ndarray:
@@ -118,11 +105,11 @@ def modality_dropout(estimator, split: Split) -> np.ndarray:
 
     A row without X_priv has its mean. Pairs without a label cannot be trained on.
     """
-    X, X_test, priv, known, shapes = _tables(estimator, split)
-    priv[~known] = priv[known].mean(axis=0)
-    net = _net_on_both(estimator, shapes, dropped=0.5)
-    net.fit(_table(X, priv)[: len(split.y)], split.y, groups=split.groups)
-    return net.predict(_table(X_test, np.zeros((len(X_test), priv.shape[1]))))
+    tables = _tables(estimator, split)
+    mean = tables.priv[tables.known].mean(axis=0)
+    priv = np.where(tables.known[:, None], tables.priv, mean)
+    absent = np.zeros((len(tables.X_test), len(mean)))
+    return _predict_by_both(estimator, split, tables, priv, absent, dropped=0.5)
 
 
 FITS: dict[Callable[..., Any], tuple[str, ...]] = {
@@ -135,7 +122,109 @@ FITS: dict[Callable[..., Any], tuple[str, ...]] = {
     imputation: ("imputation",),
     modality_dropout: ("modality dropout",),
 }
-"""The methods that each fit predicts by."""
+"""The methods whose predictions each function returns."""
+
+
+def _fit(estimator, split: Split):
+    return estimator.fit(
+        split.X,
+        split.y,
+        X_priv=split.X_priv,
+        groups=split.groups,
+        X_unlabeled=split.X_unlabeled,
+        X_priv_unlabeled=split.X_priv_unlabeled,
+    )
+
+
+def _shuffled(X_priv, rng: np.random.RandomState):
+    """Return the rows that have information in another order, and the others where they are."""
+    order = np.arange(num_samples(X_priv))
+    known = np.flatnonzero(has_information(X_priv, "X_priv"))
+    order[known] = rng.permutation(known)
+    return safe_indexing(X_priv, order)
+
+
+class Tables(NamedTuple):
+    """Both views as tables: n rows, those with a label first, then the pairs without one."""
+
+    X: np.ndarray  # (n, T * C)
+    X_test: np.ndarray
+    priv: np.ndarray  # (n, T' * C'): X_priv, transformed; 0 in a row that has none
+    known: np.ndarray  # (n,): whether a row has X_priv
+    shapes: list[tuple[int, int]]  # (T, C) of X and of X_priv
+
+
+def _tables(estimator, split: Split) -> Tables:
+    X, shape = as_table(split.X, "X")
+    X_test, _ = as_table(split.X_test, "X")
+    X, X_test = np.asarray(X), np.asarray(X_test)
+    shape = series_shape(X.shape[1], shape, estimator.n_channels, "X", "n_channels")
+    reader = PrivilegedReader(estimator.priv_transformer, estimator.n_channels_priv)
+    reader.fit(split.X_priv, split.y, np.arange(len(X)))
+    view, known = reader.read(split.X_priv, "X_priv")
+    if split.X_unlabeled is not None:
+        X = np.vstack([X, np.asarray(as_table(split.X_unlabeled, "X_unlabeled")[0])])
+        more, more_known = reader.read(split.X_priv_unlabeled, "X_priv_unlabeled")
+        view, known = view.followed_by(more.series), np.append(known, more_known)
+    return Tables(X, X_test, view.series.reshape(len(X), -1), known, [shape, view.shape])
+
+
+def _regress(tables: Tables, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return X_priv as regressed from X, of the n rows and of the test rows.
+
+    Rows that have X_priv are regressed by rows of other groups, and the others by all of them.
+    """
+    X, known = tables.X, tables.known
+    groups = _groups_of_all(groups, len(X))[known]
+    regressor = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
+    folds = GroupKFold(min(5, len(np.unique(groups))))
+    out_of_fold = cross_val_predict(
+        regressor, X[known], tables.priv[known], groups=groups, cv=folds
+    )
+    regressor.fit(X[known], tables.priv[known])
+
+    def impute(X: np.ndarray) -> np.ndarray:
+        return regressor.predict(X).reshape(len(X), -1)  # of a single column it is 1-D
+
+    imputed = np.empty(tables.priv.shape)
+    imputed[known] = out_of_fold.reshape(known.sum(), -1)
+    if not known.all():
+        imputed[~known] = impute(X[~known])
+    return imputed, impute(tables.X_test)
+
+
+def _groups_of_all(groups: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Return the labelled rows' groups; each row that has none is a group of its own."""
+    of_all = np.arange(n_rows)
+    if groups is not None:
+        of_all[: len(groups)] = n_rows + np.unique(groups, return_inverse=True)[1]
+    return of_all
+
+
+def _predict_by_both(
+    estimator, split: Split, tables: Tables, priv, priv_test, *, dropped: float
+) -> np.ndarray:
+    """Predict by a net on X and this X_priv, side by side in a table."""
+    net = _net_on_both(estimator, tables.shapes, dropped)
+    train = np.hstack([tables.X, priv])[: len(split.y)]
+    net.fit(train, split.y, groups=split.groups)
+    return net.predict(np.hstack([tables.X_test, priv_test]))
+
+
+def _net_on_both(estimator, view_shapes, dropped: float) -> SeriesClassifier:
+    """Return the teacher's net or, where that does not see both views, the student's, on both."""
+    teacher_sees_both = estimator.teacher_view == "both"
+    is_net = isinstance(estimator._teacher(), NeuralNet)
+    net = estimator._net("teacher" if teacher_sees_both and is_net else "student")
+    net.set_params(
+        module=SideBySide,
+        module__two_views=net.module,
+        module__view_shapes=view_shapes,
+        module__dropped=dropped,
+    )
+    shared = SeriesClassifier().get_params(deep=False).keys() & estimator.get_params(deep=False)
+    params = {name: getattr(estimator, name) for name in shared - {"n_channels"}}
+    return SeriesClassifier(net, **params)
 
 
 class SideBySide(nn.Module):
@@ -170,72 +259,3 @@ class SideBySide(nn.Module):
             priv = priv * (kept & self.training)
         x_shape, priv_shape = self.view_shapes
         return self.network(x.unflatten(1, x_shape), priv.unflatten(1, priv_shape))
-
-
-def _fit(estimator, split: Split):
-    return estimator.fit(
-        split.X,
-        split.y,
-        X_priv=split.X_priv,
-        groups=split.groups,
-        X_unlabeled=split.X_unlabeled,
-        X_priv_unlabeled=split.X_priv_unlabeled,
-    )
-
-
-def _shuffled(X_priv, rng: np.random.RandomState):
-    """Return the rows that have information in another order, and the others where they are."""
-    order = np.arange(num_samples(X_priv))
-    known = np.flatnonzero(has_information(X_priv, "X_priv"))
-    order[known] = rng.permutation(known)
-    return safe_indexing(X_priv, order)
-
-
-def _tables(estimator, split: Split):
-    """Return the views as tables, labelled rows first, and what is known of them.
-
-    Returns
-    -------
-    X, X_test : ndarray of shape (n, T * C)
-        Of the training rows and the pairs without a label; of the test rows.
-    priv : ndarray of shape (n, T' * C')
-        X_priv, transformed; 0 in a row that has none.
-    known : ndarray of bool of shape (n,)
-        The rows that have X_priv.
-    shapes : list of (T, C)
-        Of X and of X_priv.
-    """
-    X, shape = as_table(split.X, "X")
-    X_test, _ = as_table(split.X_test, "X")
-    X, X_test = np.asarray(X), np.asarray(X_test)
-    shape = series_shape(X.shape[1], shape, estimator.n_channels, "X", "n_channels")
-    reader = PrivilegedReader(estimator.priv_transformer, estimator.n_channels_priv)
-    reader.fit(split.X_priv, split.y, np.arange(len(X)))
-    view, known = reader.read(split.X_priv, "X_priv")
-    priv = view.series
-    if split.X_unlabeled is not None:
-        X = np.vstack([X, np.asarray(as_table(split.X_unlabeled, "X_unlabeled")[0])])
-        more, more_known = reader.read(split.X_priv_unlabeled, "X_priv_unlabeled")
-        priv, known = np.concatenate([priv, more.series]), np.append(known, more_known)
-    return X, X_test, priv.reshape(len(X), -1), known, [shape, view.shape]
-
-
-def _table(X: np.ndarray, priv: np.ndarray) -> np.ndarray:
-    """Return both views side by side; regressing one column gives a priv of one dimension."""
-    return np.hstack([X, priv.reshape(len(X), -1)])
-
-
-def _net_on_both(estimator, view_shapes, dropped: float) -> SeriesClassifier:
-    """Return the teacher's net or, where that does not see both views, the student's, on both."""
-    teacher_sees_both = estimator.teacher_view == "both"
-    is_net = isinstance(estimator._teacher(), NeuralNet)
-    net = estimator._net("teacher" if teacher_sees_both and is_net else "student")
-    net.set_params(
-        module=SideBySide,
-        module__two_views=net.module,
-        module__view_shapes=view_shapes,
-        module__dropped=dropped,
-    )
-    shared = SeriesClassifier().get_params(deep=False).keys() & estimator.get_params(deep=False)
-    params = {name: getattr(estimator, name) for name in shared - {"n_channels"}}
-    return SeriesClassifier(net, **params)

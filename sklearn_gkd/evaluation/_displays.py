@@ -8,7 +8,8 @@ from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
-from sklearn_gkd.evaluation._gain import gain_table
+from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd.evaluation._gain import check_results, gain_table
 from sklearn_gkd.evaluation._protocol import class_f_measures
 
 METRIC_NAMES = {"f_measure": "F-measure", "kappa": "kappa", "accuracy": "accuracy"}
@@ -19,7 +20,7 @@ COLOURS = {"teacher": "tab:orange", "student": "tab:blue", "baseline": "0.45"}
 
 
 class GainDisplay:
-    """What the estimator gains over each other method, with its interval.
+    """Gain of the estimator over each other method, with its interval.
 
     Parameters
     ----------
@@ -74,10 +75,16 @@ class GainDisplay:
         -------
         GainDisplay
         """
+        check_results(results)
         metrics = list(results["metric"].unique())
         if metric not in metrics:
             raise ValueError(f"metric={metric!r} is not in results; give one of {metrics}.")
         rows = results[results["metric"] == metric]
+        if "estimator" not in set(rows["method"]):
+            raise ValueError(
+                "results have no method 'estimator', whose gains are drawn. Give a table as from "
+                "privileged_gain."
+            )
         table = gain_table(rows).loc[metric].drop(index="estimator")
         values = rows.pivot_table("value", index="split", columns="method")
         differences = values[table.index].rsub(values["estimator"], axis=0)
@@ -309,12 +316,8 @@ class ClassGainDisplay:
 
 
 def _pyplot() -> Any:
-    try:
+    with missing_extra("plot", "A display"):
         import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Displays need matplotlib: install it with pip install 'sklearn-gkd[plot]'."
-        ) from error
     return plt
 
 

@@ -1,4 +1,4 @@
-"""Measure what privileged information gains, beside controls on the same splits."""
+"""Measure the gain by privileged information, beside baselines and controls on the same splits."""
 
 import numpy as np
 import pandas as pd
@@ -6,13 +6,12 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import column_or_1d
 
 from sklearn_gkd._common.compat import num_samples, safe_indexing
-from sklearn_gkd._common.series import as_array
-from sklearn_gkd._common.splitting import hold_out, teacher_folds
+from sklearn_gkd._common.series import as_array, as_column
+from sklearn_gkd._common.splitting import folds, hold_out
 from sklearn_gkd._estimators._classifier import GKDClassifier
-from sklearn_gkd._estimators._privileged import check_pairs, has_information
+from sklearn_gkd._estimators._privileged import Pair, check_pairs, has_information
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd.evaluation._controls import FITS, Split
 from sklearn_gkd.evaluation._protocol import scores
@@ -33,14 +32,14 @@ def privileged_gain(
     n_jobs=None,
     random_state=None,
 ) -> pd.DataFrame:
-    """Measure what privileged information gains, and whether that is what gains it.
+    """Measure what the estimator gains, and whether privileged information is the reason.
 
     A student that distils may be better than the same net alone because it was trained for longer,
     or because any teacher regularises it [1]_. So each split is also given to controls:
 
     - ``forest``: a random forest on X;
     - ``student alone``: the estimator with beta=0 and gamma=0, of the same seed;
-    - ``student alone, longer``: it, trained for the epochs of teacher and student together,
+    - ``student alone, longer``: the same, trained for the epochs of teacher and student together,
       without `n_iter_no_change` (a teacher that is no net counts as many as the student);
     - ``estimator``: as it is given;
     - ``teacher``: the estimator's teacher, with X_priv of the test rows: the bound;
@@ -57,23 +56,21 @@ def privileged_gain(
     Parameters
     ----------
     estimator : GKDClassifier
-        Cloned, and fitted without its memory. Its random_state gives way to a seed for each split.
+        Cloned, and fitted without its memory, with a seed for each split as its random_state.
     X : array-like of shape (n, T, C) or (n, T * C)
         Series, complete: fill gaps first (`eo.GapFiller`).
     y : array-like of shape (n,)
         Class of each row.
     X_priv : array-like of shape (n, T', C') or (n, T' * C')
         Privileged information. A training row that is NaN throughout has none; a test row must
-        have some, for the teacher. Gaps within a row are the estimator's priv_transformer's to
-        fill.
+        have some, for the teacher. The estimator's priv_transformer must fill gaps within a row.
     cv : int, splitter or iterable, default=None
-        The splits that all methods share. None stands for ten random ones with 30 % of the rows
-        to test, of every class alike or, with groups, of whole groups; an int for so many
-        stratified folds.
+        The splits that all methods share. None: ten random ones that test on 30 % of the rows,
+        stratified by class or, with groups, of whole groups. An int: that many stratified folds.
     groups : array-like of shape (n,), default=None
         For the splits, and for those into training and validation rows.
     X_unlabeled, X_priv_unlabeled : array-like, default=None
-        Pairs without a label, for every split as they are: see `GKDClassifier.fit`.
+        Pairs without a label, the same for every split: see `GKDClassifier.fit`.
     n_jobs : int, default=None
         Number of fits at a time, as in joblib.
     random_state : int, RandomState instance or None, default=None
@@ -90,7 +87,7 @@ def privileged_gain(
     TypeError
         Where the estimator is no GKDClassifier.
     ValueError
-        Where it has nothing to distil, or X_priv lacks test rows.
+        Where it has nothing to distil, or a test row has no X_priv.
 
     See Also
     --------
@@ -117,15 +114,16 @@ def privileged_gain(
     {'forest': 6, 'student alone': 6, 'student alone, longer': 6, 'estimator': 6, 'teacher': 6,
     'permuted X_priv': 6, 'self-distillation': 6, 'imputation': 6, 'modality dropout': 6}
     """
-    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), column_or_1d(y)
-    groups = None if groups is None else column_or_1d(groups)
-    unlabeled = ("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled)
+    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), as_column(y, "y")
+    groups = None if groups is None else as_column(groups, "groups")
+    unlabeled = Pair("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled, False)
     _check_gain(estimator, X, y, X_priv, groups, unlabeled)
     rng = check_random_state(random_state)
     if cv is None:
         splits = [hold_out(y, 0.3, groups=groups, random_state=rng) for _ in range(10)]
     else:
-        splits = teacher_folds(cv, y, np.arange(len(y)), groups, *draw_seeds(rng, 1))
+        [seed] = draw_seeds(rng, 1)
+        splits = folds(cv, y, np.arange(len(y)), groups, seed, "cv")
     _check_teacher_can_be_tested(X_priv, [test for _, test in splits])
     seeds = draw_seeds(rng, len(splits))
     data = (X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
@@ -156,7 +154,7 @@ def _check_gain(estimator, X, y, X_priv, groups, unlabeled) -> None:
             "one of them above 0."
         )
     has_information(X_priv)
-    check_pairs([("X", X, "X_priv", X_priv), unlabeled])
+    check_pairs(Pair("X", X, "X_priv", X_priv), unlabeled)
     n_rows = num_samples(X)
     for name, values in [("y", y), ("groups", groups)]:
         if values is not None and len(values) != n_rows:
@@ -171,7 +169,8 @@ def _check_teacher_can_be_tested(X_priv, tests) -> None:
     if n_unknown:
         raise ValueError(
             f"X_priv is NaN throughout in {n_unknown} of the {len(tested)} rows that are tested "
-            "on, and the teacher cannot be. Leave these rows out, or give a cv that trains on them."
+            "on, where the teacher needs it. Leave these rows out, or give a cv that only trains "
+            "on them."
         )
 
 
@@ -196,7 +195,7 @@ def _measure(
 
 
 def gain_table(results: pd.DataFrame, *, reference: str = "estimator") -> pd.DataFrame:
-    """Compare a method with each other one, by the corrected resampled t-test.
+    """Compare one method with each of the others, by the corrected resampled t-test.
 
     Splits share rows, so that differences over J of them vary less than independent ones would.
     Their variance is therefore multiplied by 1/J + n_test / n_train instead of 1/J [1]_, and
@@ -251,17 +250,22 @@ def gain_table(results: pd.DataFrame, *, reference: str = "estimator") -> pd.Dat
     student alone  0.60  0.05  0.012  0.088    0.029         0.00       0.00
     teacher        0.80 -0.15 -0.215 -0.085    0.010         0.20       1.00
     """
-    missing = sorted(set(RESULT_COLUMNS) - set(results.columns))
-    if missing:
-        raise ValueError(f"results lack {missing}. Give a table as from privileged_gain.")
+    check_results(results)
     methods = results["method"].unique()
     if reference not in methods:
         raise ValueError(f"reference={reference!r} is not in results; give one of {list(methods)}.")
-    if results.duplicated(["metric", "split", "method"]).any():
-        raise ValueError("results have a split twice. Number the splits of joined results anew.")
     by_metric = results.groupby("metric", sort=False)
     tables = {metric: _compare(rows, methods, reference) for metric, rows in by_metric}
     return pd.concat(tables, names=["metric", "method"])
+
+
+def check_results(results: pd.DataFrame) -> None:
+    """Raise a ValueError unless results are a table as from `privileged_gain`."""
+    missing = sorted(set(RESULT_COLUMNS) - set(results.columns))
+    if missing:
+        raise ValueError(f"results lack {missing}. Give a table as from privileged_gain.")
+    if results.duplicated(["metric", "split", "method"]).any():
+        raise ValueError("results have a split twice. Number the splits of joined results anew.")
 
 
 def _compare(rows: pd.DataFrame, methods, reference: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The paper's protocol: how objects are split, and what is measured."""
+"""The paper's protocol: training, validation and test rows, and scores."""
 
 import numpy as np
 import pandas as pd

@@ -93,7 +93,7 @@ class MLP(nn.Module):
     features : int, default=1024
         Units of the layer of features (Table 4).
     feature_activation : nn.Module class, default=nn.Identity
-        What follows the layer of features: nothing in the student, `nn.ReLU` in the paper's MLP
+        Activation of the layer of features: none in the student, `nn.ReLU` in the paper's MLP
         competitor.
     head : int, default=512
         Width of the fully connected block (Table 3).

@@ -7,10 +7,10 @@ from torch.nn import functional as F
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose random numbers cost a fifth on a CPU: 16 bits decide, instead of a float.
+    """Dropout whose random numbers cost a fifth on a CPU: 16 bits a value instead of a float.
 
-    The share that is dropped is the nearest multiple of 1 / 65536, and what is kept is scaled by
-    that. Elsewhere than in training on a CPU it is PyTorch's.
+    The share that is dropped is the nearest multiple of 1 / 65536, and the other values are scaled
+    accordingly. On a GPU, and in evaluation, it is PyTorch's.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -25,9 +25,9 @@ class Dropout(nn.Dropout):
 
 
 class Linear(nn.Linear):
-    """A linear layer that, where it is large, is computed by oneDNN on a CPU.
+    """Linear layer that oneDNN computes where it is large, on a CPU.
 
-    The library that PyTorch asks by itself takes up to twice as long on AMD's.
+    PyTorch's own choice of library takes up to twice as long on AMD's CPUs.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class _OneDNNLinear(torch.autograd.Function):
 
 
 class MemberLinear(nn.Module):
-    """A linear layer for each of k members: (k, n, n_inputs) to (k, n, n_outputs)."""
+    """Linear layer for each of k members: (k, n, n_inputs) to (k, n, n_outputs)."""
 
     def __init__(self, n_members: int, n_inputs: int, n_outputs: int):
         super().__init__()

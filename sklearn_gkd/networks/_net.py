@@ -1,4 +1,4 @@
-"""The skorch net to give as teacher or student."""
+"""Skorch net to give as teacher or student."""
 
 from functools import partial
 from inspect import signature
@@ -10,16 +10,16 @@ from torch import nn
 
 
 class SeriesNet(NeuralNet):
-    """A skorch net for a network of satellite image time series, to give as teacher or student.
+    """Skorch net for a network on series, to give as teacher or student.
 
-    It holds what is one net's own: its network's parameters, learning rate, epochs, batch size,
-    optimizer and callbacks, each a nested parameter of the estimator that it is given to
-    (``student__lr``, ``student__module__width``). The estimator sets the rest when it fits.
+    It holds its network's parameters, learning rate, epochs, batch size, optimizer and callbacks,
+    each a nested parameter of the estimator that it is given to (``student__lr``,
+    ``student__module__width``). The estimator sets the rest when it fits.
 
     Parameters
     ----------
     module : str or nn.Module class, default="mlp"
-        A name in `NETWORKS`, or a network (see the module's docstring).
+        A name in `NETWORKS`, or a network as described in `networks`.
     optimizer : callable, default=Adam with one fused kernel
         As in skorch.
     lr : float, default=1e-3
@@ -35,9 +35,9 @@ class SeriesNet(NeuralNet):
 
     Notes
     -----
-    skorch's callbacks log each net. A search clones them, so they must bear copying:
+    skorch's callbacks log each net. A search clones them, so it must be possible to copy them:
     ``MlflowLogger(terminate_after_train=False, create_artifact=False, epoch_suffix="_student")``
-    does, within ``mlflow.start_run()``; TensorBoard's writer does not, and is to be made in
+    can be, within ``mlflow.start_run()``; TensorBoard's writer cannot, and must be made in
     ``on_train_begin`` of a subclass::
 
         class Log(TensorBoard):
@@ -79,9 +79,9 @@ class SeriesNet(NeuralNet):
         )
 
     def get_params(self, deep=True, **kwargs):
-        """Return the parameters; without `deep`, not those of skorch that are at its defaults.
+        """Return the parameters; without `deep`, those of skorch only where they were changed.
 
-        What is left is what `clone` needs and a reader of the repr wants to see.
+        These are what `clone` needs, and what a repr should show.
         """
         params = super().get_params(deep=deep, **kwargs)
         if deep:

@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._base import NetEstimator
 from sklearn_gkd._estimators._baselines import SeriesClassifier
 from sklearn_gkd._estimators._classifier import GKDClassifier
 from sklearn_gkd.eo._optical import CloudMask, SpectralIndices
@@ -58,7 +58,7 @@ class Unsaved:
 
 def needs_parameters(cls: type) -> bool:
     """Return whether fitted objects of a class work by their parameters: nets work by weights."""
-    return not issubclass(cls, NetClassifier)
+    return not issubclass(cls, NetEstimator)
 
 
 def fitted_steps(pipeline: Pipeline) -> list[tuple[str, Any]]:

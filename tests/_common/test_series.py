@@ -1,10 +1,7 @@
 import numpy as np
-import pandas as pd
 import pytest
 
-from sklearn_gkd._common.series import View, as_table, series_shape
-from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
-from sklearn_gkd.eo import GapFiller
+from sklearn_gkd._common.series import View, as_array, as_column, as_table, series_shape
 
 
 @pytest.fixture
@@ -33,38 +30,6 @@ def test_series_shape(n_columns, shape, n_channels, expected):
     assert series_shape(n_columns, shape, n_channels, "X", "n_channels") == expected
 
 
-def test_has_information(X):
-    X[1] = np.nan
-    X[2, 0] = np.nan
-    expected = [True, False, True, True]
-    assert has_information(X).tolist() == expected
-    assert has_information(X.reshape(4, -1)).tolist() == expected
-    assert has_information(pd.DataFrame(X.reshape(4, -1)).astype(object)).tolist() == expected
-
-
-def test_rows_without_information_do_not_reach_the_transformer(X):
-    X[1] = np.nan
-    X[2, 1] = np.nan
-    reader = PrivilegedReader(GapFiller(), None).fit(X, np.zeros(4), np.array([0, 1, 3]))
-    view, seen = reader.read(X, "X_priv")
-    assert seen.tolist() == [True, False, True, True]
-    expected = X.copy()
-    expected[1] = 0
-    expected[2, 1] = (X[2, 0] + X[2, 2]) / 2
-    np.testing.assert_array_equal(view.series, expected)
-    assert view.series.dtype == np.float32
-
-
-def test_n_channels_describe_what_the_transformer_returns(X):
-    class FirstBand(GapFiller):
-        def transform(self, X):
-            return super().transform(X)[:, :, 0]
-
-    reader = PrivilegedReader(FirstBand(), n_channels=3).fit(X, np.zeros(4), np.arange(4))
-    view, _ = reader.read(X, "X_priv")
-    np.testing.assert_array_equal(view.series, X[:, None, :, 0])
-
-
 def test_scaling_per_channel_and_per_column(X):
     mean, scale = View(X, per_column=False).scaling()
     np.testing.assert_allclose(mean, X.mean(axis=(0, 1)))
@@ -76,3 +41,37 @@ def test_scaling_per_channel_and_per_column(X):
     expected = columns.std(axis=0)
     expected[2] = 1
     np.testing.assert_allclose(scale, expected, rtol=1e-6)
+
+
+def test_a_view_with_more_rows(X):
+    view = View(X[:3], per_column=True).followed_by(X[3:])
+    np.testing.assert_array_equal(view.series, X)
+    assert view.per_column
+    assert view.shape == (3, 2)
+
+
+def test_arrays_stay_as_they_are_and_lists_become_arrays(X):
+    assert as_array(X, "X") is X
+    np.testing.assert_array_equal(as_array(X.tolist(), "X"), X)
+    assert as_column([[1], [2]], "y").tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: as_array([[1], [1, 2]], "X_val"), "^X_val: "),
+        (lambda: as_table(np.zeros((1, 2, 3, 4)), "X_val"), "^X_val has 4 dimensions; give series"),
+        (lambda: as_column(np.zeros((3, 2)), "groups"), r"^groups: .* shape \(3, 2\)"),
+        (
+            lambda: series_shape(12, (6, 2), 3, "X_priv", "n_channels_priv"),
+            "^X_priv is 3-D with 2 channels, but n_channels_priv=3",
+        ),
+        (
+            lambda: series_shape(12, None, 5, "X_priv", "n_channels_priv"),
+            "^X_priv has 12 columns, which n_channels_priv=5 does not divide",
+        ),
+    ],
+)
+def test_errors_name_their_argument(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

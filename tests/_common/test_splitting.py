@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
-from sklearn_gkd._common.splitting import hold_out
+from sklearn_gkd._common.splitting import folds, hold_out
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
@@ -66,9 +67,56 @@ def test_same_seed_same_split():
         ([0, 1, 2], None, "y has 3 rows of 3 classes"),
         ([0, 0, 1, 1], [5, 5, 5, 5], "groups holds a single group"),
         ([0, 0, 1, 1], [0, 0, 1, 1], "no draw .* keeps every class"),
-        ([0, 0, 1, 1], [0, 1], "inconsistent numbers of samples"),
+        ([0, 0, 1, 1], [0, 1], "groups: .* inconsistent numbers of samples"),
     ],
 )
 def test_errors(y, groups, message):
     with pytest.raises(ValueError, match=message):
         hold_out(y, 0.25, groups=groups)
+
+
+def as_lists(splits):
+    return [(kept.tolist(), held_out.tolist()) for kept, held_out in splits]
+
+
+def test_folds_of_a_number_are_stratified_by_class_and_of_whole_groups():
+    train = np.arange(100, 160)
+    labels = np.zeros(160, dtype=int)
+    labels[train] = np.arange(60) % 3
+    groups = np.arange(160) // 4
+    for given, splitter in [(None, StratifiedKFold), (groups, StratifiedGroupKFold)]:
+        expected = splitter(4, shuffle=True, random_state=7)
+        of_train = None if given is None else groups[train]
+        by_hand = expected.split(train, labels[train], of_train)
+        splits = folds(4, labels, train, given, 7, "cv")
+        assert as_lists(splits) == [(train[a].tolist(), train[b].tolist()) for a, b in by_hand]
+
+
+def test_folds_of_a_splitter_of_pairs_and_of_none():
+    train, labels = np.arange(10, 22), np.arange(22) % 2
+    groups = np.arange(22) // 5
+    for kept, held_out in folds(GroupKFold(3), labels, train, groups.tolist(), 0, "cv"):
+        assert not set(groups[kept]) & set(groups[held_out])
+    pairs = [(np.array([0, 2]), np.array([1]))]
+    assert as_lists(folds(pairs, labels, train, None, 0, "cv")) == [([10, 12], [11])]
+    assert folds(None, labels, train, None, 0, "cv") == []
+
+
+@pytest.mark.parametrize("name", ["cv", "teacher_cv"])
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        (9, "^{}: .*n_splits=9"),
+        ("nine", "^({0}: )?Expected `cv` as an integer"),
+        (GroupKFold(2), "^{}: The 'groups' parameter should not be None"),
+        ([([0], [1, 2])], "^{0}=.* leaves a fold a single row to train on, of 6.*another {0}"),
+    ],
+)
+def test_folds_that_cannot_be_name_their_argument(name, cv, message):
+    with pytest.raises(ValueError, match=message.format(name)):
+        folds(cv, np.arange(6) % 2, np.arange(6), None, 0, name)
+
+
+def test_groups_of_several_types_are_named():
+    with pytest.raises(TypeError, match="groups: "):
+        hold_out([0, 0, 1, 1], 0.25, groups=np.array(["a", 1, "a", 1], dtype=object))

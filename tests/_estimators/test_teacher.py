@@ -21,12 +21,8 @@ from skorch.callbacks import Callback
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd._common import files
 from sklearn_gkd._estimators import _teacher as teaching
+from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.progress import Task
-
-
-@pytest.fixture
-def clf(small):
-    return GKDClassifier(small, small, validation_fraction=0.2, random_state=0)
 
 
 @pytest.fixture
@@ -171,7 +167,9 @@ def test_out_of_fold_features_come_from_the_one_teacher(series, clf, lessons):
     assert (logits[lesson.train] != z[lesson.train]).all(dim=1).float().mean() > 0.9
     others, held_out = lesson.folds[1]
     assert not set(others) & set(held_out)
-    fold_teacher = lesson._fit(others, lesson.seed + 2, Task.of_fit(clf, series.X, series.y, None))
+    fold_teacher = lesson._fit(
+        others, lesson.seed + 2, Store(), Task.of_fit(clf, series.X, series.y, None)
+    )
     with torch.no_grad():
         expected = fold_teacher.module_([view[held_out] for view in views])[0]
     torch.testing.assert_close(logits[held_out], expected)
@@ -294,7 +292,7 @@ def test_unlabelled_pairs_teach_by_the_targets_alone(series, clf, lessons):
     )
     lesson, (logits, _, taught) = lessons[0]
     assert len(lesson.train) + len(lesson.valid) == 40
-    assert (lesson.labels[40:] == -1).all()
+    assert (lesson.codes[40:] == -1).all()
     assert not taught[40:47].any()
     assert taught[47:].all()
     with torch.no_grad():
@@ -344,7 +342,7 @@ def test_class_weight_weighs_both_nets(series, clf, lessons):
     assert set(clf.classes_[teacher]) == {"meadow"}
     clf.set_params(class_weight="balanced").fit(series.X, series.y, X_priv=series.X_priv)
     counts = pd.Series(series.y).value_counts()
-    weights = pd.Series(lessons[-1][0].class_weight, index=clf.classes_)
+    weights = pd.Series(lessons[-1][0].outcome.weights, index=clf.classes_)
     ratio = weights["forest"] / weights["maize"]
     assert ratio == pytest.approx(counts["maize"] / counts["forest"], rel=1e-5)
 

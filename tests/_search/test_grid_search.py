@@ -9,8 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_gkd import GKDClassifier, GKDGridSearchCV
-from sklearn_gkd._training import cohort as stacking
-from sklearn_gkd._training import fitting as training
+from sklearn_gkd._search import _candidates
+from sklearn_gkd._search._candidates import Candidates
 
 GRID = {"alpha": [0.5, 1], "beta": [0, 1], "gamma": [0, 1, 10]}
 
@@ -22,27 +22,33 @@ def clf(small):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The number of nets that are trained alone, and the sizes of the stacks."""
-    alone, stacks = [], []
-    epochs, train = training._epochs, stacking._train
-    monkeypatch.setattr(training, "_epochs", lambda *args: alone.append(args[5]) or epochs(*args))
-    monkeypatch.setattr(
-        stacking, "_train", lambda *args: stacks.append(len(args[2])) or train(*args)
-    )
-    return alone, stacks
+    """The roles of the nets that are trained alone, and the sizes of the cohorts."""
+    alone, cohorts = [], []
+
+    class Counting(Candidates):
+        def checkpoint(self, training):
+            n_before = len(list(self.states.folder.glob("*.checkpoint")))
+            found = super().checkpoint(training)
+            if n_written := len(list(self.states.folder.glob("*.checkpoint"))) - n_before:
+                cohorts.append(n_written)
+            if not found.path.exists():
+                alone.append(training.role)
+            return found
+
+    monkeypatch.setattr("sklearn_gkd._search._grid_search.Candidates", Counting)
+    return alone, cohorts
 
 
 def test_results_are_those_of_grid_search(series, clf, trained):
     params = {"X_priv": series.X_priv, "groups": None}
     expected = GridSearchCV(clf, GRID, cv=2, return_train_score=True)
     expected.fit(series.X, series.y, X_priv=series.X_priv)
-    alone, stacks = trained
-    alone.clear()
     search = GKDGridSearchCV(clf, GRID, cv=2, return_train_score=True)
     assert search.fit(series.X, series.y, **params) is search
+    alone, cohorts = trained
     # For each fold and the refit, a teacher; and a student, of beta = gamma = 0 for any alpha.
     assert sorted(alone) == ["student"] * 3 + ["teacher"] * 3
-    assert sorted(stacks) == [4, 4, 6, 6]
+    assert sorted(cohorts) == [4, 4, 6, 6]
     results, of_grid = (pd.DataFrame(found.cv_results_) for found in (search, expected))
     assert list(results) == list(of_grid)
     assert search.cv_results_["params"] == expected.cv_results_["params"]
@@ -63,7 +69,7 @@ def test_the_best_estimator_is_as_it_was_given(series, clf, tmp_path):
     np.testing.assert_array_equal(search.predict_proba(series.X), alone.predict_proba(series.X))
 
 
-def test_two_processes_train_the_same_stacks(series, clf, tmp_path):
+def test_two_processes_train_the_same_cohorts(series, clf, tmp_path):
     searches = []
     for n_jobs in (1, 2):
         clf.set_params(checkpoint=tmp_path / str(n_jobs))
@@ -101,7 +107,7 @@ def test_in_a_pipeline(series, clf, trained):
     np.testing.assert_allclose(*scores, atol=0.02)
 
 
-def test_other_parameters_make_other_stacks(series, clf, trained):
+def test_other_parameters_make_other_cohorts(series, clf, trained):
     grid = [
         {"student__module__width": [8, 16], "gamma": [2, 5, 10]},
         {"student__module__dropout": [0.5], "temperature": [1, 2, 3, 4, 5]},
@@ -111,11 +117,10 @@ def test_other_parameters_make_other_stacks(series, clf, trained):
     assert set(trained[0]) == {"teacher"}
 
 
-def test_learning_rates_are_stacked(series, clf, trained):
+def test_learning_rates_are_trained_side_by_side(series, clf, trained):
     grid = {"student__lr": np.logspace(-3, -1, 3), "gamma": [1, 10]}
     params = {"cv": 2, "refit": False}
     expected = GridSearchCV(clf, grid, **params).fit(series.X, series.y, X_priv=series.X_priv)
-    trained[0].clear()
     search = GKDGridSearchCV(clf, grid, **params).fit(series.X, series.y, X_priv=series.X_priv)
     assert trained == (["teacher"] * 2, [6, 6])
     scores = [s.cv_results_["mean_test_score"] for s in (search, expected)]
@@ -128,7 +133,7 @@ def test_learning_rates_of_both_nets_are_apart(series, trained):
     grid = {"lr": [1e-3, 1e-2], "gamma": [1, 10]}
     search = GKDGridSearchCV(clf, grid, cv=2, refit=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacking, "LARGEST", 2**24)
+        patch.setattr(_candidates, "LARGEST", 2**24)
         search.fit(series.X, series.y, X_priv=series.X_priv)
     assert trained == (["teacher"] * 4, [2] * 4)
 

@@ -145,13 +145,18 @@ def test_what_is_other_starts_anew(clf, series, folder, change):
     assert set(folder.iterdir()) > before
 
 
-def test_versions_and_threads_are_part_of_the_name(folder, monkeypatch):
-    names = {checkpoints.Checkpoint(folder, "student", [1]).path.name}
+def test_versions_and_threads_are_part_of_the_name(series, small, folder, monkeypatch):
+    small.set_params(max_epochs=1)
+
+    def fit_anew():
+        SeriesClassifier(small, checkpoint=folder, random_state=0).fit(series.X, series.y)
+
+    fit_anew()
     monkeypatch.setattr("sklearn_gkd._common.files.versions", lambda: {"torch": "0"})
-    names.add(checkpoints.Checkpoint(folder, "student", [1]).path.name)
+    fit_anew()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
-    names.add(checkpoints.Checkpoint(folder, "student", [1]).path.name)
-    assert len(names) == 3
+    fit_anew()
+    assert len(list(folder.iterdir())) == 3
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "empty"])
@@ -190,7 +195,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_last_good_state(
 def test_writing_takes_at_most_a_tenth_of_the_time(folder, monkeypatch):
     clock = iter([0.0, 0.0, 2.0, 19.9, 20.0, 20.0, 21.0])
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: next(clock))
-    checkpoint = checkpoints.Checkpoint(folder, "student", [])
+    checkpoint = checkpoints.Checkpoint(folder / "student.checkpoint")
     numbers = iter(range(9))
     for expected in (0, 0, 1):  # written, too early, written
         checkpoint.write_when_due(lambda: {"number": next(numbers)})

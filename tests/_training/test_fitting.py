@@ -1,5 +1,3 @@
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -12,11 +10,7 @@ from torch.utils.data import TensorDataset
 
 from sklearn_gkd import GKDClassifier, InterruptedFitWarning, SeriesClassifier
 from sklearn_gkd._training.fitting import Batches
-from sklearn_gkd._training.predicting import outputs
-from sklearn_gkd._training.randomness import seeded
-from sklearn_gkd.networks import MLP, NETWORKS, SeriesNet
-
-CPU = torch.device("cpu")
+from sklearn_gkd.networks import MLP, SeriesNet
 
 
 def plain_torch_student(clf, series, train, valid, seed):
@@ -108,89 +102,6 @@ def test_no_batch_of_one_row_follows_another(n_rows, batch_size, sizes):
     assert [len(labels) for _, (labels,) in batches] == sizes
     assert sorted(torch.cat([labels for _, (labels,) in batches]).tolist()) == list(range(n_rows))
     assert all((view == labels).all() for (view,), (labels,) in batches)
-
-
-def test_same_seed_same_bits_whatever_the_global_generators(series, small):
-    clf = GKDClassifier(small, small, random_state=3)
-    torch.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002
-    first = clf.fit(series.X, series.y, X_priv=series.X_priv).predict_proba(series.X)
-    torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002
-    second = clf.fit(series.X, series.y, X_priv=series.X_priv).predict_proba(series.X)
-    other = clf.set_params(random_state=4).fit(series.X, series.y, X_priv=series.X_priv)
-    np.testing.assert_array_equal(first, second)
-    assert not np.array_equal(first, other.predict_proba(series.X))
-
-
-def test_global_generators_are_left_as_they_were(series, small):
-    torch.manual_seed(5)
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
-    clf = GKDClassifier(small, small, random_state=0)
-    clf.fit(series.X, series.y, X_priv=series.X_priv)
-    assert torch.equal(torch.get_rng_state(), torch_state)
-    np.testing.assert_equal(np.random.get_state(), numpy_state)  # noqa: NPY002
-
-
-def test_threads_take_turns(series, small):
-    def fit(store, key):
-        clf = SeriesClassifier(small, random_state=0).fit(series.X, series.y)
-        store[key] = clf.predict_proba(series.X)
-
-    alone, together = {}, {}
-    fit(alone, 0)
-    threads = [threading.Thread(target=fit, args=(together, key)) for key in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for key in range(3):
-        np.testing.assert_array_equal(together[key], alone[0])
-
-
-def test_seeded_restores_after_an_error():
-    def fail():
-        torch.rand(3)
-        raise RuntimeError
-
-    state = torch.get_rng_state()
-    with pytest.raises(RuntimeError), seeded(0, CPU):
-        fail()
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_prediction_in_batches_is_prediction_at_once(series, small, monkeypatch):
-    clf = SeriesClassifier(small, random_state=0).fit(series.X, series.y)
-    whole = torch.cat([logits for logits, _ in outputs(clf.network_, [series.X], CPU)])
-    monkeypatch.setattr("sklearn_gkd._training.predicting.PREDICTION_BATCH", 7)
-    parts = [logits for logits, _ in outputs(clf.network_, [series.X], CPU)]
-    assert [len(part) for part in parts] == [7] * 17 + [1]
-    torch.testing.assert_close(torch.cat(parts), whole)
-
-
-def test_convolutions_predict_an_eighth_at_a_time(series, monkeypatch):
-    monkeypatch.setattr("sklearn_gkd._training.predicting.PREDICTION_BATCH", 128)
-    sizes = {"teacher": [], "student": []}
-
-    class Sizes(Callback):
-        def __init__(self, role):
-            self.role = role
-
-        def on_batch_end(self, net, batch, training, **kwargs):
-            if not training:
-                sizes[self.role].append(len(batch[0][0]))
-
-    cnn = {"module__filters": [4] * 9, "module__head": 4}
-    nets = [
-        SeriesNet(name, max_epochs=1, callbacks=[("sizes", Sizes(role))], **params)
-        for name, role, params in [("cnn", "teacher", cnn), ("mlp", "student", {})]
-    ]
-    held_out = {f"{name}_val": series[name][:40] for name in ("X", "y", "X_priv")}
-    clf = GKDClassifier(*nets, beta=0, random_state=0)
-    clf.fit(series.X, series.y, X_priv=series.X_priv, **held_out)
-    assert sizes == {"teacher": [16, 16, 8], "student": [40]}
-    views = [series.X, series.X_priv]
-    assert [len(part) for part, _ in outputs(clf.teacher_, views, CPU)] == [16] * 7 + [8]
 
 
 def test_what_only_training_needs_is_dropped(series, small):
@@ -306,40 +217,3 @@ def test_a_teacher_whose_loss_is_no_number_teaches_by_its_best_epoch(series, sma
         clf.fit(series.X, series.y, X_priv=series.X_priv)
     assert len(clf.teacher_.history) == 3
     assert np.isfinite(clf.teacher_predict_proba(series.X, series.X_priv)).all()
-
-
-def test_out_of_memory_halves_the_batch_and_goes_on(series, small, monkeypatch):
-    clf = SeriesClassifier(small, random_state=0).fit(series.X, series.y)
-    expected = clf.predict_proba(series.X)
-    forward = type(clf.network_.module_).forward
-    sizes = []
-
-    def forward_in_little_memory(module, views):
-        sizes.append(len(views[0]))
-        if len(views[0]) > 30:
-            raise torch.OutOfMemoryError
-        return forward(module, views)
-
-    monkeypatch.setattr(type(clf.network_.module_), "forward", forward_in_little_memory)
-    monkeypatch.setattr("sklearn_gkd._training.predicting.PREDICTION_BATCH", 64)
-    with pytest.warns(UserWarning, match=r"cpu is out of memory: predicting \d+ rows at a time"):
-        np.testing.assert_allclose(clf.predict_proba(series.X), expected, rtol=1e-5)
-    assert sizes == [64, 32, *[16] * 8]
-    monkeypatch.setattr(type(clf.network_.module_), "forward", out_of_memory)
-    with (
-        pytest.warns(UserWarning, match=r"predicting \d+ rows"),
-        pytest.raises(torch.OutOfMemoryError),
-    ):
-        clf.predict(series.X)
-
-
-def out_of_memory(module, views):
-    raise torch.OutOfMemoryError
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_row_is_predicted_alike_beside_any_others(name, series):
-    clf = SeriesClassifier(name, max_epochs=1, random_state=0).fit(series.X, series.y)
-    together = clf.predict_proba(series.X)
-    for rows in ([3], [0, 1, 2], range(17), range(50, 87)):
-        assert clf.predict_proba(series.X[rows]).tobytes() == together[rows].tobytes()

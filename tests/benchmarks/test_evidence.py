@@ -1,18 +1,12 @@
-import importlib.util
 from functools import partial
-from pathlib import Path
 
+import evidence
 import numpy as np
 import pandas as pd
 import pytest
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import load_sits
-
-path = Path(__file__).parents[2] / "benchmarks" / "evidence.py"
-spec = importlib.util.spec_from_file_location("evidence", path)
-evidence = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(evidence)
 
 
 @pytest.fixture

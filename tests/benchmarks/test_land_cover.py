@@ -1,6 +1,4 @@
-import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,11 +7,8 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 
 from sklearn_gkd.evaluation import train_valid_test_split
 
-pytest.importorskip("matplotlib")
-path = Path(__file__).parents[2] / "benchmarks" / "land_cover.py"
-spec = importlib.util.spec_from_file_location("land_cover", path)
-land_cover = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(land_cover)
+pytest.importorskip("matplotlib", reason="needs the extra plot")
+import land_cover
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 import argparse
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
+import measuring
 import pytest
 
-path = Path(__file__).parents[2] / "benchmarks" / "measuring.py"
-spec = importlib.util.spec_from_file_location("measuring", path)
-measuring = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(measuring)
+from sklearn_gkd._training.predicting import prediction_batch
+from sklearn_gkd.networks import CNN, MLP
 
 
 @pytest.fixture
@@ -58,3 +55,8 @@ def test_functions_take_turns():
 def test_memory_added_is_what_a_call_takes():
     added = measuring.memory_added(lambda: bytearray(b"x" * (64 * 2**20)))
     assert 60 * 2**20 < added < 200 * 2**20
+
+
+@pytest.mark.parametrize("network", [CNN([(5, 2)], 3), MLP([(5, 2)], 3, width=8)])
+def test_benchmarks_predict_in_the_batches_of_the_package(network):
+    assert measuring.prediction_batch(network) == prediction_batch(network)

@@ -390,7 +390,7 @@ def test_folds_of_the_teacher_are_named():
 
 def test_a_fold_of_one_row_is_refused():
     clf = GKDClassifier(TINY, TINY, teacher_cv=2, validation_fraction=0.2, random_state=0)
-    with pytest.raises(ValueError, match=r"teacher_cv=.* leaves the teacher of a fold a single"):
+    with pytest.raises(ValueError, match=r"teacher_cv=.* leaves a fold a single row to train on"):
         clf.fit(X[:5], [0, 1, 1, 0, 1], X_priv=X_PRIV[:5])
 
 

@@ -1,6 +1,7 @@
 """Models of an earlier day, read from their files, predict what they predicted then.
 
-After a change that is meant to change predictions: ``python tests/test_reference_predictions.py``.
+After a change that is meant to change predictions:
+``python tests/contracts/test_reference_predictions.py``.
 """
 
 import json

@@ -51,5 +51,9 @@ def test_errors():
         area_adjusted(y_true, y_pred, {name: 1 for name in CLASSES if name != "gain"})
     with pytest.raises(ValueError, match="0 rows where the map has 'lake'"):
         area_adjusted(y_true, y_pred, AREAS | {"lake": 5})
-    with pytest.raises(ValueError, match="inconsistent numbers"):
+    with pytest.raises(ValueError, match=r"^y_true or y_pred: .*inconsistent numbers"):
         area_adjusted(y_true, y_pred[:5], AREAS)
+    with pytest.raises(ValueError, match=r"^y_true: "):
+        area_adjusted(np.stack([y_true, y_true], axis=1), y_pred, AREAS)
+    with pytest.raises(ValueError, match=r"^y_pred: "):
+        area_adjusted(y_true, np.stack([y_pred, y_pred], axis=1), AREAS)

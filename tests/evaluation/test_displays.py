@@ -1,4 +1,3 @@
-import subprocess
 import sys
 
 import matplotlib as mpl
@@ -27,20 +26,6 @@ def plt():
     plt.close("all")
 
 
-@pytest.fixture
-def results():
-    rng = np.random.RandomState(0)
-    means = {"student alone": 0.6, "estimator": 0.65, "teacher": 0.8}
-    rows = [
-        (method, split, metric, mean + 0.02 * rng.normal(), 60, 30)
-        for split in range(4)
-        for method, mean in means.items()
-        for metric in ("f_measure", "kappa")
-    ]
-    columns = ["method", "split", "metric", "value", "n_train", "n_test"]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def tick_labels(ax):
     return [label.get_text() for label in ax.get_yticklabels()]
 
@@ -51,9 +36,9 @@ def legend(ax):
 
 def test_gains_are_drawn_in_points_with_their_intervals(plt, results):
     display = GainDisplay.from_results(results, metric="kappa")
-    table = gain_table(results).loc["kappa"].loc[["student alone", "teacher"]]
+    table = gain_table(results).loc["kappa"].drop(index="estimator")
     ax = display.ax_
-    assert tick_labels(ax) == ["student alone", "teacher"]
+    assert tick_labels(ax) == ["student alone", "teacher", "permuted X_priv"]
     assert ax.get_xlabel() == "kappa of the estimator less that of the method (points)"
     [bars] = ax.containers
     middle, caps, _ = bars.lines
@@ -73,9 +58,22 @@ def test_gain_of_one_split_is_drawn_without_an_interval(plt, results):
     assert display.ax_.get_xlabel().startswith("F-measure of")
 
 
-def test_gain_of_another_metric_needs_it(results):
-    with pytest.raises(ValueError, match="metric='accuracy' is not in results; give one of"):
-        GainDisplay.from_results(results, metric="accuracy")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda results: results, "metric='accuracy' is not in results; give one of"),
+        (lambda results: results.drop(columns="metric"), "results lack .'metric'."),
+        (lambda results: pd.concat([results, results]), "a split twice"),
+        (
+            lambda results: results[results["method"] != "estimator"].assign(metric="accuracy"),
+            "^results have no method 'estimator'",
+        ),
+    ],
+)
+def test_gains_need_a_metric_and_a_table_as_from_privileged_gain(results, change, message):
+    changed = change(results[results["metric"] == "kappa"])
+    with pytest.raises(ValueError, match=message):
+        GainDisplay.from_results(changed, metric="accuracy")
 
 
 def test_displays_draw_again_and_where_they_are_told(plt, results):
@@ -155,13 +153,23 @@ def test_classes_from_top_to_bottom_with_both_f_measures(plt):
     assert ax.get_xlabel() == "F-measure"
 
 
-def test_without_matplotlib_the_error_names_the_extra():
-    code = (
-        "import sys; sys.modules['matplotlib'] = None\n"
-        "from sklearn_gkd.evaluation import ClassGainDisplay\n"
-        "ClassGainDisplay.from_predictions([0, 1], [0, 1], [0, 0])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.stderr.splitlines()[-1] == (
-        "ImportError: Displays need matplotlib: install it with pip install 'sklearn-gkd[plot]'."
-    )
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib"),
+            r"^A display needs matplotlib: pip install 'sklearn-gkd\[plot\]'\.$",
+        ),
+        (ImportError("DLL load failed"), "^DLL load failed$"),
+    ],
+)
+def test_matplotlib_that_is_missing_or_broken(monkeypatch, error, message):
+    class Refusing:
+        def find_spec(self, name, path, target=None):
+            if name == "matplotlib.pyplot":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
+    with pytest.raises(type(error), match=message):
+        ClassGainDisplay.from_predictions([0, 1], [0, 1], [0, 0])

@@ -3,7 +3,6 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -11,25 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import LRScheduler
-from torch import nn
 
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd.eo import CloudMask, GapFiller, Resample, SpectralIndices
 from sklearn_gkd.networks import SeriesNet
-from sklearn_gkd.persistence import Unsaved, load_model, save_model
-
-
-class Linear(nn.Module):
-    """A network of the user's own, with a buffer that is not in its state_dict."""
-
-    def __init__(self, shapes, n_classes, bias=True):
-        super().__init__()
-        ((n_steps, n_channels),) = shapes
-        self.register_buffer("sign", -torch.ones(()), persistent=False)
-        self.layer = nn.Linear(n_steps * n_channels, n_classes, bias=bias)
-
-    def forward(self, view):
-        return self.sign * self.layer(view.flatten(1))
+from sklearn_gkd.persistence import Unsaved, save_model
 
 
 def test_a_loaded_student_is_whole(series, small, through_file, assert_predicts_alike):
@@ -233,45 +218,23 @@ def test_dates_of_any_kind(dates, series, with_gaps, through_file):
     assert_array_equal(loaded.get_feature_names_out(), resample.get_feature_names_out())
 
 
+@pytest.mark.parametrize("number", [np.float64, np.float32, np.longdouble])
+def test_the_type_of_a_number_does_not_matter(number, series, through_file):
+    X = (series.X_priv / 10_000).astype(np.float32)
+    indices = SpectralIndices(offset=number(-0.1)).fit(X)
+    if number is np.longdouble:
+        with pytest.raises(TypeError, match="offset of SpectralIndices: .*no plain value"):
+            through_file(indices)
+    else:
+        assert through_file(indices).transform(X).tobytes() == indices.transform(X).tobytes()
+
+
 def test_a_parameter_that_a_transformer_needs_is_plain(series, path):
     periods = pd.period_range("2016-01", periods=6, freq="M")
     resample = Resample(periods, ["2016-02-01"]).fit(series.X)
     with pytest.raises(TypeError, match=r"dates of Resample: Period.* that save_model writes"):
         save_model(resample, path)
     assert not path.exists()
-
-
-def test_all_that_fit_sets_is_declared(series, small):
-    X = pd.DataFrame(series.X.reshape(120, 12)).add_prefix("VV_d")
-    fitted = [
-        GKDClassifier(small, small, priv_transformer=GapFiller()).fit(
-            X, series.y, X_priv=series.X_priv
-        ),
-        SeriesClassifier(small).fit(X, series.y),
-        CloudMask(n_channels=2).fit(X),
-        GapFiller().fit(X),
-        Resample(range(12), [3]).fit(X),
-        SpectralIndices(bands=BANDS, n_channels=4).fit(X),
-    ]
-    for estimator in [*fitted, fitted[0].priv_reader_]:
-        attributes = set(vars(estimator))
-        if hasattr(estimator, "get_params"):
-            attributes -= estimator.get_params().keys()
-        assert attributes == estimator._fitted_state().keys()
-
-
-def test_networks_of_ones_own(series, path, through_file, assert_predicts_alike):
-    clf = SeriesClassifier(SeriesNet(Linear, module__bias=False, max_epochs=1))
-    clf.fit(series.X, series.y)
-    with pytest.raises(ValueError, match=r"The net is Linear.*networks={'mine': Mine}"):
-        save_model(clf, path)
-    loaded = through_file(clf, networks={"linear": Linear})
-    assert_predicts_alike(loaded, clf, series.X)
-    assert clone(loaded).fit(series.X, series.y).network_.module_.network.layer.bias is None
-    with pytest.raises(ValueError, match=r"network 'linear', which is none of .*'mlp'"):
-        load_model(path)
-    with pytest.raises(ValueError, match=r"network.layer.weight is .* \(3, 12\).* \(3, 13\)"):
-        load_model(path, networks={"linear": lambda shapes, n, bias: Linear([(13, 1)], n, bias)})
 
 
 def test_parameters_that_are_no_plain_values_are_described(

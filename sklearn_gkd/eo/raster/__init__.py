@@ -1,4 +1,4 @@
-"""Image stacks and polygons in, tables and maps out (extra: ``geo``)."""
+"""Image stacks and polygons to tables, and classifiers to maps (extra: ``geo``)."""
 
 import lazy_loader
 

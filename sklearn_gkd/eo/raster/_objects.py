@@ -1,17 +1,20 @@
-"""Image stacks and polygons in, tables and maps out (extra: ``geo``)."""
+"""Objects: their mean series, what a classifier is fitted on, and the classes it predicts."""
 
-import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csc_array
 from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.compat import StrOptions, validate_params
-from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd._common.files import missing_extra, replacing
 from sklearn_gkd.eo._optical import SpectralIndices
 from sklearn_gkd.eo._radar import from_decibel, to_decibel
+from sklearn_gkd.eo.raster._predicting import most_probable, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
@@ -20,16 +23,6 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     from exactextract import exact_extract
     from exactextract.raster import NumPyRasterSource
     from shapely import is_valid
-import os
-from pathlib import Path
-
-from sklearn.utils.validation import check_is_fitted
-
-from sklearn_gkd._common.files import missing_extra
-
-with missing_extra("geo", "sklearn_gkd.eo.raster"):
-    import xarray
-from sklearn_gkd.eo.raster._maps import _usable
 
 POLARISATIONS = ("VV", "VH", "HH", "HV")
 
@@ -79,7 +72,7 @@ def object_series(
         in dB again, or as they are, as the paper does. Other bands are averaged as they are.
     like : DataFrame or sequence of str, default=None
         An earlier table, or its column names (``clf.feature_names_in_``), whose columns are
-        wanted: those of another year's stack, for a model that is fitted already.
+        wanted: so a model that is fitted already takes another year's stack.
     tolerance : float, default=6
         Days by which an acquisition may lie off the day of a column of `like`.
 
@@ -88,8 +81,8 @@ def object_series(
     DataFrame of shape (n_polygons, T * C)
         Indexed as the polygons are. Columns are time-major, as the estimators take them with
         ``n_channels=C``, and named ``VV_d012``: band, and day from 1 January of the first date's
-        year, so that next year's fit too. ``attrs["dates"]`` has the dates. NaN where a polygon
-        has no data.
+        year, so that a model also takes next year's. ``attrs["dates"]`` has the dates. NaN where a
+        polygon has no data.
 
     Warns
     -----
@@ -135,18 +128,18 @@ def object_series(
 
 
 def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = None) -> Bunch:
-    """Return what an estimator is fitted on.
+    """Join the classes and the series of objects to what an estimator is fitted on.
 
     Parameters
     ----------
     polygons : GeoDataFrame
-        With the classes, indexed as the tables are.
+        Its index names the objects, as in the tables.
     radar, optical : DataFrame
         By `object_series`. Rows are matched by index.
     y : str
         Column of the classes.
     groups : str, default=None
-        Column of what spatially disjoint splits keep together.
+        Column of the groups that a split keeps together, such as blocks of the region.
 
     Returns
     -------
@@ -187,8 +180,55 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
     )
 
 
+def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabilities=False):
+    """Classify objects, and write their polygons with the classes to a GeoPackage.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    series : DataFrame
+        By `object_series`, with the columns that fit saw.
+    polygons : GeoDataFrame
+        Indexed as `series` is.
+    out : str or path-like
+        GeoPackage (``.gpkg``). If writing fails, an earlier file stays as it was.
+    probabilities : bool, default=False
+        Whether to add a column ``p_<class>`` for each class.
+
+    Returns
+    -------
+    GeoDataFrame
+        `polygons` with the columns ``predicted`` and ``confidence``, the probability of the
+        class that is predicted; both are missing where the series has no data, or gaps that the
+        estimator does not take.
+
+    Examples
+    --------
+    >>> from sklearn_gkd.eo.raster import object_series, predict_objects
+    >>> series = object_series(stack, fields)  # doctest: +SKIP
+    >>> predict_objects(clf, series, fields, "fields.gpkg").predicted  # doctest: +SKIP
+    """
+    check_is_fitted(estimator)
+    series = series.reindex(polygons.index)
+    names = None if getattr(estimator, "feature_names_in_", None) is None else series.columns
+    of_classes = predict_probabilities(estimator, series.to_numpy(np.float64), names)
+    of_classes = of_classes.astype(np.float64)
+    class_names = np.array([None, *map(str, estimator.classes_)], dtype=object)
+    objects = polygons.copy()
+    predicted = class_names[most_probable(of_classes)]
+    objects["predicted"] = pd.Series(predicted, index=objects.index, dtype=object)
+    objects["confidence"] = of_classes.max(axis=1)
+    if probabilities:
+        for name, values in zip(estimator.classes_, of_classes.T, strict=True):
+            objects[f"p_{name}"] = values
+    with replacing(out) as partial_path:
+        objects.to_file(partial_path, driver="GPKG", layer=Path(out).stem, index=True)
+    return objects
+
+
 class _PixelValues:
-    """What is averaged: bands, in power where they are in dB, and indices; and back."""
+    """The values of pixels that are averaged: bands, in power where they are in dB, and indices."""
 
     def __init__(self, stack, indices: Sequence[str], offset: float, average: str):
         bands = stack["band"].to_numpy().tolist()
@@ -277,58 +317,4 @@ def _warn_of(what: str, names: pd.Index) -> None:
     if len(names):
         shown = ", ".join(str(name) for name in names[:20])
         more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        warnings.warn(f"{len(names)} polygons are {what}: {shown}{more}.", stacklevel=3)
-
-
-def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabilities=False):
-    """Classify objects, and write their polygons with the classes to a GeoPackage.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Fitted.
-    series : DataFrame
-        By `object_series`, with the columns that fit saw.
-    polygons : GeoDataFrame
-        Indexed as `series` is.
-    out : str or path-like
-        GeoPackage. It is there as a whole, or as it was before.
-    probabilities : bool, default=False
-        Whether to add a column ``p_<class>`` for each class.
-
-    Returns
-    -------
-    GeoDataFrame
-        `polygons` with the columns ``predicted`` and ``confidence``, the probability of the
-        class that is predicted; both are missing where there is no radar.
-
-    Examples
-    --------
-    >>> from sklearn_gkd.eo.raster import object_series, predict_objects
-    >>> series = object_series(stack, fields)  # doctest: +SKIP
-    >>> predict_objects(clf, series, fields, "fields.gpkg").predicted  # doctest: +SKIP
-    """
-    check_is_fitted(estimator)
-    series = series.reindex(polygons.index)
-    usable = _usable(estimator, series.to_numpy(np.float64))
-    objects = polygons.copy()
-    objects["predicted"] = pd.Series(None, index=objects.index, dtype=object)
-    if usable.any():
-        given = series[usable]
-        if getattr(estimator, "feature_names_in_", None) is None:
-            given = given.to_numpy()
-        of_classes = estimator.predict_proba(given)
-        codes = of_classes.argmax(axis=1)
-        objects.loc[usable, "predicted"] = [str(name) for name in estimator.classes_[codes]]
-        objects.loc[usable, "confidence"] = of_classes.max(axis=1)
-        if probabilities:
-            for name, values in zip(estimator.classes_, of_classes.T, strict=True):
-                objects.loc[usable, f"p_{name}"] = values
-    out = Path(out)
-    partial_path = out.with_name(f".{out.stem}.{os.getpid()}.partial.gpkg")
-    try:
-        objects.to_file(partial_path, driver="GPKG", layer=out.stem, index=True)
-        os.replace(partial_path, out)
-    finally:
-        partial_path.unlink(missing_ok=True)
-    return objects
+        warn(f"{len(names)} polygons are {what}: {shown}{more}.")

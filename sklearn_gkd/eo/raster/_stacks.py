@@ -1,4 +1,4 @@
-"""Image stacks: opened, checked, and their layers named; public as `raster`.
+"""Image stacks: opened, checked, and their dates and bands matched with names of columns.
 
 A stack is an `xarray.DataArray` with dimensions time, band, y and x, dates as ``time``, names as
 ``band``, and a CRS (``stack.rio.write_crs``).
@@ -35,7 +35,7 @@ def open_stack(paths, dates, bands: Sequence[str], *, like=None) -> xarray.DataA
     paths : sequence of T paths, or of T sequences of C paths
         A file for each date, with all bands, or a file for each date and band.
     dates : array-like of shape (T,)
-        When each was acquired: ``"2016-01-12"`` or datetime64.
+        When each was acquired, in order: ``"2016-01-12"`` or datetime64.
     bands : sequence of str
         Names of the bands, in the files' order.
     like : DataArray, default=None
@@ -50,8 +50,8 @@ def open_stack(paths, dates, bands: Sequence[str], *, like=None) -> xarray.DataA
     Raises
     ------
     ValueError
-        If there are not as many files as dates and bands, or if the files lie on different grids,
-        or on none, and `like` is not given.
+        If there are not as many files as dates and bands, if the dates are not in order, if a
+        file has no CRS, or if the files lie on different grids and `like` is not given.
 
     Examples
     --------
@@ -61,7 +61,9 @@ def open_stack(paths, dates, bands: Sequence[str], *, like=None) -> xarray.DataA
     """
     paths = list(paths)
     if len(paths) != len(dates) or not paths:
-        raise ValueError(f"paths has {len(paths)} dates, and dates {len(dates)}. Give a file each.")
+        raise ValueError(
+            f"paths has {len(paths)} entries, but dates has {len(dates)}. Give one for each date."
+        )
     images = [_open_date(path, bands, like) for path in paths]
     for path, image in zip(paths, images, strict=True):
         if _grid(image) != _grid(images[0]):
@@ -85,7 +87,8 @@ def _open_date(path, bands: Sequence[str], like) -> xarray.DataArray:
         image = xarray.concat(images, "band", join="override")
     if image.sizes["band"] != len(bands):
         raise ValueError(
-            f"{path} has {image.sizes['band']} bands, and bands names {len(bands)}: {list(bands)}."
+            f"{path} has {image.sizes['band']} bands, but bands names {len(bands)}: {list(bands)}. "
+            "Name each band of the files."
         )
     return image.drop_attrs(deep=False).astype(np.float32)
 
@@ -124,7 +127,7 @@ def check_stack(stack: Any) -> xarray.DataArray:
         raise ValueError("stack has no CRS. Give it one: stack.rio.write_crs(32630).")
     stack = stack.transpose("time", "band", "y", "x")
     as_dates(stack["time"].to_numpy(), "the stack's dates")
-    # What a selection of pixels has kept of the whole image's transform does not hold any more.
+    # A selection of pixels still carries the transform of the whole image.
     transform = stack.rio.transform(recalc=True)
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise ValueError("stack is not north up. Warp it first: stack.rio.reproject(...).")
@@ -134,7 +137,7 @@ def check_stack(stack: Any) -> xarray.DataArray:
 def column_names(stack: xarray.DataArray, indices: Sequence[str] = ()) -> list[str]:
     """Return a name for each date and band: ``VV_d012`` on day 12 from 1 January of the first year.
 
-    The calendar year is no part of it, so that what is trained on one season takes the next.
+    The year is left out, so that a model that is fitted on one season takes the next.
     """
     bands = [*stack["band"].to_numpy().tolist(), *indices]
     return [f"{band}_d{day:03d}" for day in _season_days(stack) for band in bands]
@@ -148,17 +151,22 @@ def align(
     Raises
     ------
     ValueError
-        Where a day has no acquisition within so many days, or a band is missing.
+        If a day has no acquisition within `tolerance` days, or if a band is missing.
     """
     parts = [re.fullmatch(r"(.+)_d(\d+)", name) for name in names]
     if None in parts:
         wrong = next(name for name, part in zip(names, parts, strict=True) if part is None)
-        raise ValueError(f"{wrong!r} is no name of a band and a day, such as VV_d012.")
+        raise ValueError(
+            f"{wrong!r} is not the name of a band and a day, such as VV_d012. Give columns as "
+            "object_series names them."
+        )
     bands = list(dict.fromkeys(part[1] for part in parts if part))
     days = list(dict.fromkeys(int(part[2]) for part in parts if part))
     missing = set(bands) - set(stack["band"].to_numpy()) - set(indices)
     if missing:
-        raise ValueError(f"stack has no band {sorted(missing)[0]}, which the columns have.")
+        raise ValueError(
+            f"stack has no band {sorted(missing)[0]}, which the columns have. Add it to the stack."
+        )
     of_stack = _season_days(stack)
     steps = [int(np.abs(of_stack - day).argmin()) for day in days]
     gaps = [abs(int(of_stack[step]) - day) for step, day in zip(steps, days, strict=True)]

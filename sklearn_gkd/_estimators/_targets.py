@@ -1,0 +1,100 @@
+"""What an estimator learns: class labels and their codes, loss, score and decisions."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import column_or_1d
+from torch import Tensor, nn
+
+from sklearn_gkd._common.checks import naming
+from sklearn_gkd.losses import DistillationLoss, LabelLoss, LossWeights, row_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Class labels, which a net learns as codes.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_classes,)
+        Sorted.
+    weights : ndarray of shape (n_classes,) or None
+        Weight of the rows of each class in loss and score; None weighs them alike.
+    """
+
+    labels: np.ndarray
+    weights: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, y: np.ndarray) -> tuple["Classes", np.ndarray]:
+        """Return the classes of y, and the code of each row."""
+        with naming("y"):
+            labels, codes = np.unique(y, return_inverse=True)
+        if len(labels) == 1:
+            raise ValueError(
+                f"y holds one class, {labels.tolist()[0]!r}; a classifier needs two or more. Add "
+                "rows of another class."
+            )
+        return cls(labels), codes
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes."""
+        return len(self.labels)
+
+    def weighted(self, class_weight: Any, codes: np.ndarray) -> "Classes":
+        """Return the classes with what scikit-learn calls class_weight, of rows of these codes."""
+        if class_weight is None:
+            return self
+        weights = compute_class_weight(class_weight, classes=self.labels, y=self.labels[codes])
+        return replace(self, weights=weights.astype(np.float32))
+
+    def encode(self, y_val: Any, n_rows: int) -> np.ndarray:
+        """Return the codes of validation rows, which have no classes of their own."""
+        with naming("y_val"):
+            y_val = column_or_1d(y_val)
+            unknown = np.setdiff1d(y_val, self.labels)
+        if len(y_val) != n_rows:
+            raise ValueError(
+                f"y_val has {len(y_val)} rows and X_val has {n_rows}. Give one label for each row "
+                "of X_val."
+            )
+        if len(unknown):
+            raise ValueError(
+                f"y_val holds classes that y does not: {unknown.tolist()}. Leave their rows out of "
+                "X_val and y_val, or add rows of these classes to X and y."
+            )
+        return np.searchsorted(self.labels, y_val)
+
+    def loss(self, weights: LossWeights | None = None) -> nn.Module:
+        """Return cross-entropy or, with weights, the paper's loss."""
+        if weights is None:
+            return LabelLoss(self.weights)
+        return DistillationLoss(weights, self.weights)
+
+    def score(self, logits: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weight of the rows that are classified rightly, and that of all.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n, n_classes) or (m, n, n_classes)
+            Of one net, or of the m nets of a cohort.
+        codes : Tensor of shape (n,)
+            Class codes.
+
+        Returns
+        -------
+        Tensor of shape () or (m,), Tensor of shape ()
+        """
+        weights = row_weights(codes, self.weights)
+        right = logits.argmax(dim=-1) == codes
+        if right.ndim == 1:
+            return weights[right].sum(), weights.sum()
+        return torch.stack([weights[of_net].sum() for of_net in right]), weights.sum()
+
+    def decode(self, logits: Tensor) -> np.ndarray:
+        """Return the class of each row."""
+        return self.labels[logits.argmax(dim=1).cpu().numpy()]

@@ -1,0 +1,114 @@
+"""Base of the estimators that a teacher teaches: what the teacher sees, and what it is to learn."""
+
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from skorch import NeuralNet
+
+from sklearn_gkd._common.checks import warn
+from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions
+from sklearn_gkd._common.fitted_state import Net, Part, Sizes
+from sklearn_gkd._common.splitting import folds
+from sklearn_gkd._estimators._base import NetEstimator, Rows
+from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
+from sklearn_gkd._estimators._teacher import Lesson, teacher_rows
+from sklearn_gkd._training.randomness import draw_seeds
+from sklearn_gkd._training.resolving import resolve_device
+from sklearn_gkd._training.training import Outcome
+from sklearn_gkd.exceptions import PrivilegedInformationWarning
+
+
+class TaughtEstimator(NetEstimator):
+    """Base of the estimators whose student learns from a teacher."""
+
+    _predicts_with = "student_"
+
+    __metadata_request__fit: ClassVar[dict[str, bool]] = FIT_REQUEST
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **NetEstimator._parameter_constraints,
+        "student": [str, NeuralNet, callable],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "gamma": [Interval(Real, 0, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "teacher_view": [StrOptions({"both", "privileged"})],
+        "teacher_cv": ["cv_object"],
+        "priv_transformer": [HasMethods(["fit", "transform"]), None],
+        "n_channels_priv": NetEstimator._parameter_constraints["n_channels"],
+        "memory": [str, HasMethods(["cache"]), None],
+    }
+
+    @property
+    def priv_transformer_(self):
+        """The fitted clone of priv_transformer."""
+        return self.priv_reader_.transformer
+
+    def _fitted_state(self):
+        seen_by_teacher = self._seen_by_teacher(("T", "C"), ("T_priv", "C_priv"))
+        return {
+            **super()._fitted_state(),
+            "priv_shape_": Sizes(("T_priv", "C_priv"), optional=True),
+            "teacher_": Net(seen_by_teacher, "K", of_teacher=True),
+            "priv_reader_": Part(PrivilegedReader, of_teacher=True),
+        }
+
+    def _draw_seeds(self, n_seeds: int) -> list[int]:
+        """Draw the seeds of the split, the teacher and the student.
+
+        With a memory, random_state=None is a part of the key like any other, so that the teacher
+        and the split that it is trained on are always the same.
+        """
+        seeds = super()._draw_seeds(n_seeds)
+        if self.memory is not None and self.random_state is None:
+            seeds[:2] = draw_seeds(0, 2)
+        return seeds
+
+    def _seen_by_teacher(self, x, priv) -> list:
+        return [priv] if self.teacher_view == "privileged" else [x, priv]
+
+    def _warn_of_plain_student(self) -> None:
+        if self.beta > 0 or self.gamma > 0:
+            warn(
+                f"X_priv was not given, so beta={self.beta} and gamma={self.gamma} have nothing "
+                "to distil: the student learns from the labels alone. Pass X_priv to fit, or set "
+                "beta=0 and gamma=0.",
+                PrivilegedInformationWarning,
+            )
+
+    def _read_privileged(
+        self, pairs: tuple[Pair, ...], labels: np.ndarray, train: np.ndarray
+    ) -> Privileged:
+        """Return the privileged information of all rows; sets what reads more of it."""
+        reader = PrivilegedReader(self.priv_transformer, self.n_channels_priv)
+        reader.fit(pairs[0].X_priv, labels, train)
+        privileged = reader.read_pairs(*pairs)
+        self.priv_reader_ = reader
+        self.priv_shape_ = reader.shape
+        return privileged
+
+    def _teacher(self) -> Any:
+        """Return the unfitted teacher: a skorch net or a classifier."""
+        is_network = isinstance(self.teacher, (str, type, NeuralNet))
+        return self._net("teacher") if is_network else self.teacher
+
+    def _lesson(
+        self, rows: Rows, privileged: Privileged, outcome: Outcome, groups, split_seed, seed
+    ) -> Lesson:
+        """Return what the teacher is to learn, and from which rows."""
+        view, seen = privileged
+        train, valid = teacher_rows(rows, seen, self.validation_fraction, groups, split_seed)
+        return Lesson(
+            teacher=self._teacher(),
+            views=self._seen_by_teacher(rows.view, view),
+            codes=rows.codes,
+            seen=seen,
+            train=train,
+            valid=valid,
+            folds=folds(self.teacher_cv, rows.codes, train, groups, split_seed, "teacher_cv"),
+            outcome=outcome,
+            n_iter_no_change=self.n_iter_no_change,
+            device=resolve_device(self.device),
+            seed=seed,
+        )

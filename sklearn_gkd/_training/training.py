@@ -1,0 +1,120 @@
+"""All that the training of one net depends on, as one value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from sklearn_gkd._common.hashing import fingerprint
+from sklearn_gkd._common.series import Scaling, Shape, View
+from sklearn_gkd.losses import LossWeights
+
+
+class Outcome(Protocol):
+    """What a net learns to predict: classes, for instance."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of the net's outputs for a row."""
+
+    def loss(self, weights: LossWeights | None = None) -> nn.Module:
+        """Return the loss of (logits, features): with weights, the teacher's terms too."""
+
+    def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the points of all rows, for one net or for each of a cohort, and the most."""
+
+
+class Setting(NamedTuple):
+    """What the nets of a cohort differ in; all else of their trainings is the same."""
+
+    weights: Any  # LossWeights, or None for a net that learns from labels alone
+    lr: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """All that the training of one net depends on.
+
+    Attributes
+    ----------
+    net : NeuralNet
+        As `resolve_net` returns it: its module is a network. It is not changed.
+    views : list of View
+        What the network looks at, for all rows.
+    targets : sequence of array or Tensor
+        What the loss is given, for all rows; the labels first.
+    train, valid : ndarray of int
+        Training and validation rows. Without validation rows, the last epoch is kept.
+    outcome : Outcome
+        What is learnt: gives the loss and the score.
+    weights : LossWeights or None
+        Weights of the terms of the loss; None for a net that learns from labels alone.
+    n_iter_no_change : int or None
+        Number of epochs without a better one after which training ends.
+    device : torch.device
+        Where to train.
+    seed : int
+        Rules the initial weights, the batches and the dropout.
+    role : str
+        "teacher", or the name of the net that the estimator predicts with.
+    """
+
+    net: NeuralNet
+    views: Sequence[View]
+    targets: Sequence[np.ndarray | Tensor]
+    train: np.ndarray
+    valid: np.ndarray
+    outcome: Outcome
+    weights: LossWeights | None
+    n_iter_no_change: int | None
+    device: torch.device
+    seed: int
+    role: str
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """The (T, C) of each view."""
+        return [view.shape for view in self.views]
+
+    @property
+    def setting(self) -> Setting:
+        """Its own loss weights and learning rate."""
+        lr = self.net.lr
+        return Setting(self.weights, float(lr) if isinstance(lr, Real) else lr)
+
+    def scalings(self) -> list[Scaling]:
+        """Return what standardises each view, by its training rows."""
+        return [View(v.series[self.train], v.per_column).scaling() for v in self.views]
+
+    def dataset(self, rows: np.ndarray) -> TensorDataset:
+        """Return the views and the targets of some rows, on the device."""
+        arrays = [*(view.series[rows] for view in self.views), *(t[rows] for t in self.targets)]
+        return TensorDataset(*(torch.as_tensor(array, device=self.device) for array in arrays))
+
+    def key(self, *setting: Any) -> str | None:
+        """Return a hash of all that the training depends on, with this in place of its setting.
+
+        None where that cannot be hashed.
+        """
+        return self._key_of_cohort and fingerprint(self._key_of_cohort, *setting)
+
+    @cached_property
+    def _key_of_cohort(self) -> str | None:
+        params = {k: v for k, v in self.net.get_params().items() if k not in ("lr", "verbose")}
+        return fingerprint(
+            self.role,
+            torch.get_num_threads(),
+            type(self.net),
+            params,
+            [tuple(view) for view in self.views],
+            [np.asarray(target) for target in self.targets],
+            (self.train, self.valid, self.outcome, self.n_iter_no_change),
+            (self.device.type, self.seed),
+        )

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+
+from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd.losses import DistillationLoss, LabelLoss, LossWeights
+
+Y = np.array(["oats", "rye", "oats", "maize"])
+
+
+def test_codes_are_the_places_of_sorted_labels():
+    classes, codes = Classes.of(Y)
+    assert classes.labels.tolist() == ["maize", "oats", "rye"]
+    assert classes.n_outputs == 3
+    assert codes.tolist() == [1, 2, 1, 0]
+    assert classes.encode(["rye", "maize"], 2).tolist() == [2, 0]
+    assert classes.decode(torch.tensor([[0.1, 2, 1], [3, 1, 2]])).tolist() == ["oats", "maize"]
+
+
+def test_what_cannot_be_encoded_is_named():
+    with pytest.raises(ValueError, match="y holds one class, 'oats'"):
+        Classes.of(Y[[0, 2]])
+    classes, _ = Classes.of(Y)
+    with pytest.raises(ValueError, match=r"y_val holds classes that y does not: \['wheat'\]"):
+        classes.encode(["rye", "wheat"], 2)
+    with pytest.raises(ValueError, match="y_val has 1 rows and X_val has 2"):
+        classes.encode(["rye"], 2)
+
+
+def test_weights_are_scikit_learn_s():
+    classes, codes = Classes.of(Y)
+    assert classes.weighted(None, codes).weights is None
+    by_class = classes.weighted({"oats": 3}, codes)
+    assert by_class.weights.tolist() == [1, 3, 1]
+    assert classes.weighted("balanced", codes).weights == pytest.approx([4 / 3, 4 / 6, 4 / 3])
+    assert isinstance(by_class.loss(), LabelLoss)
+    assert by_class.loss().class_weight.tolist() == [1, 3, 1]
+    assert isinstance(by_class.loss(LossWeights()), DistillationLoss)
+
+
+@pytest.mark.parametrize(("weights", "points", "most"), [(None, 2, 3), ([1, 3, 5], 4, 9)])
+def test_a_score_is_the_weight_of_the_rows_that_are_right(weights, points, most):
+    classes = Classes(np.array(["maize", "oats", "rye"]), weights and np.array(weights, "f4"))
+    logits = torch.tensor([[9.0, 0, 0], [0, 9, 0], [9, 0, 0], [0, 0, 9]])
+    codes = torch.tensor([0, 1, 2, -1])  # the last has no label, and counts for nothing
+    right, total = classes.score(logits, codes)
+    assert (right.item(), total.item()) == (points, most)
+    of_cohort, total = classes.score(torch.stack([logits, -logits]), codes)
+    assert of_cohort.tolist() == [points, 0]
+    assert total.item() == most

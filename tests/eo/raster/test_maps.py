@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+
+from sklearn_gkd import GKDClassifier, IgnorePrivileged
+from sklearn_gkd.eo import GapFiller
+
+pytest.importorskip("geopandas", reason="needs the extra geo")
+rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
+from rasterio.transform import from_origin  # noqa: E402
+
+from sklearn_gkd.eo.raster import _maps as maps  # noqa: E402
+from sklearn_gkd.eo.raster import object_series, predict_map, training_set  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def blocks_of_16_rows(monkeypatch):
+    monkeypatch.setattr(maps, "BLOCK", 1)
+
+
+def test_a_map_is_what_the_classifier_predicts(stack, clf, pixels, tmp_path, scene):
+    paths = {name: tmp_path / f"{name}.tif" for name in ("probabilities", "confidence")}
+    out = predict_map(clf, stack, tmp_path / "map.tif", progress=False, **paths)
+    complete = np.isfinite(pixels).all(axis=(1, 2))
+    expected = clf.predict_proba(pixels[complete])
+    with rasterio.open(out) as file:
+        assert (file.crs.to_epsg(), file.transform, file.nodata) == (32631, scene.grid, 0)
+        assert (file.dtypes, file.shape) == (("uint8",), scene.classes.shape)
+        assert file.profile["tiled"]
+        assert file.compression.value == "DEFLATE"
+        assert file.tags(1)["1"] == "grass"
+        assert file.tags(1)["2"] == "wheat"
+        colors = file.colormap(1)
+        assert len({colors[0], colors[1], colors[2]}) == 3
+        codes = file.read(1).ravel()
+    assert (codes == 0).tolist() == (~complete).tolist()
+    np.testing.assert_array_equal(codes[complete], expected.argmax(axis=1) + 1)
+    assert (
+        "<Category>no data</Category><Category>grass</Category>"
+        in (tmp_path / "map.tif.aux.xml").read_text()
+    )
+    with rasterio.open(paths["probabilities"]) as file:
+        assert file.descriptions == ("grass", "wheat")
+        of_classes = file.read().reshape(2, -1).T
+    np.testing.assert_allclose(of_classes[complete], expected, atol=1e-6)
+    assert np.isnan(of_classes[~complete]).all()
+    with rasterio.open(paths["confidence"]) as file:
+        np.testing.assert_allclose(file.read(1).ravel()[complete], expected.max(axis=1), atol=1e-6)
+    names = {path.name for path in tmp_path.iterdir()} - {f"{date}.tif" for date in scene.dates}
+    assert names == {"map.tif", "map.tif.aux.xml", "probabilities.tif", "confidence.tif"}
+
+
+def test_classes_alone_and_colours(stack, clf, tmp_path):
+    colors = {"grass": (10, 200, 30), "wheat": (220, 200, 0)}
+    both = predict_map(
+        clf, stack, tmp_path / "a.tif", confidence=tmp_path / "c.tif", progress=False
+    )
+    alone = predict_map(clf, stack.compute(), tmp_path / "b.tif", colors=colors, progress=False)
+    with rasterio.open(both) as one, rasterio.open(alone) as other:
+        np.testing.assert_array_equal(one.read(), other.read())
+        assert other.colormap(1)[2] == (220, 200, 0, 255)
+    with pytest.raises(ValueError, match="colors has no colour for 'wheat'"):
+        predict_map(clf, stack, tmp_path / "d.tif", colors={"grass": (0, 0, 0)}, progress=False)
+    assert not list(tmp_path.glob("*d.tif*"))  # before any block is predicted
+
+
+def test_a_map_of_a_part_of_a_stack_lies_where_it_did(stack, clf, tmp_path):
+    part = stack.isel(x=slice(20, None), y=slice(2, 49))
+    with rasterio.open(predict_map(clf, part, tmp_path / "part.tif", progress=False)) as file:
+        assert file.transform == from_origin(500_200, 4_899_980, 10, 10)
+
+
+def test_an_estimator_that_fills_gaps_needs_one_observation(stack, small, pixels, tmp_path, scene):
+    y = scene.classes.astype(str).ravel()
+    seen = np.isfinite(pixels).any(axis=(1, 2))
+    clf = make_pipeline(GapFiller(), IgnorePrivileged(RandomForestClassifier(5, random_state=0)))
+    clf.fit(pixels[seen], y[seen])
+    out = predict_map(clf, stack, tmp_path / "map.tif", progress=False)
+    with rasterio.open(out) as file:
+        codes = file.read(1).ravel()
+    assert (codes == 0).tolist() == (~seen).tolist()
+    np.testing.assert_array_equal(codes[seen] == 2, clf.predict(pixels[seen]) == "wheat")
+
+
+class StoppedError(Exception):
+    pass
+
+
+class Stopping(ClassifierMixin, BaseEstimator):
+    """Predicts as a fitted classifier does, notes each table, and stops after so many."""
+
+    def __init__(self, clf, n_tables=np.inf):
+        self.clf = clf
+        self.n_tables = n_tables
+        self.classes_ = clf.classes_
+        self.tables = []
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        if len(self.tables) == self.n_tables:
+            raise StoppedError
+        self.tables.append(X)
+        return self.clf.predict(X)
+
+
+def test_an_interrupted_map_goes_on(stack, clf, tmp_path):
+    expected = predict_map(clf, stack, tmp_path / "expected.tif", progress=False).read_bytes()
+    out = tmp_path / "map.tif"
+    first, second = Stopping(clf, n_tables=3), Stopping(clf)
+    with pytest.raises(StoppedError):
+        predict_map(first, stack, out, progress=False)
+    assert not out.exists()
+    assert not list(tmp_path.glob("map.tif*"))
+    predict_map(second, stack, out, progress=False)
+    assert out.read_bytes() == expected
+    assert not list(tmp_path.glob(".*"))
+    # The first table of both is the one that tells the model; the image has 4 blocks.
+    np.testing.assert_array_equal(first.tables[0], second.tables[0])
+    blocks = first.tables[1:] + second.tables[1:]
+    assert [len(first.tables), len(second.tables)] == [3, 3]
+    complete = stack.to_numpy().transpose(2, 3, 0, 1).reshape(-1, 8)
+    complete = complete[np.isfinite(complete).all(axis=1)]
+    np.testing.assert_array_equal(np.concatenate(blocks), complete)
+
+
+def test_a_map_by_another_model_starts_anew(stack, clf, pixels, tmp_path, scene):
+    complete = np.isfinite(pixels).all(axis=(1, 2))
+    other = IgnorePrivileged(RandomForestClassifier(5, random_state=0))
+    other.fit(pixels[complete], scene.classes.astype(str).ravel()[complete])
+    for model in (clf, other):
+        with pytest.raises(StoppedError):
+            predict_map(Stopping(model, n_tables=2), stack, tmp_path / "map.tif", progress=False)
+    folders = list(tmp_path.glob(".map.tif.*.partial"))
+    assert [len(list(folder.iterdir())) for folder in folders] == [1, 1]
+
+
+def test_a_model_of_named_columns_finds_its_dates(stack, fields, small, tmp_path, later):
+    fields = fields.assign(crop=["a", "a", "b", "b", "a", "b"])
+    data = training_set(fields, object_series(stack, fields), y="crop")
+    clf = GKDClassifier(small, small, n_channels=2, validation_fraction=0, random_state=0)
+    clf.fit(data.X, data.y, X_priv=data.X)
+    with pytest.warns(UserWarning, match="predict_objects is the better use") as warned:
+        one = predict_map(clf, stack, tmp_path / "a.tif", progress=False)
+    with pytest.warns(UserWarning, match="predict_objects is the better use"):
+        other = predict_map(clf, later, tmp_path / "b.tif", progress=False)
+    assert one.read_bytes() == other.read_bytes()
+    places = [entry.filename for entry in warned if "predict_objects" in str(entry.message)]
+    assert places == [__file__]
+    with pytest.raises(ValueError, match="no acquisition of its own"):
+        predict_map(clf, later.isel(time=[0, 1]), tmp_path / "c.tif", progress=False)
+
+
+def test_another_number_of_dates_is_an_error(stack, clf, tmp_path):
+    with pytest.raises(ValueError, match=r"stack has 3 dates of 2 bands, .* fitted on 8 columns"):
+        predict_map(clf, stack.isel(time=[0, 1, 2]), tmp_path / "map.tif")
+
+
+def test_blocks_go_to_the_cluster(stack, clf, tmp_path, scene):
+    distributed = pytest.importorskip("distributed")
+    expected = predict_map(clf, stack.compute(), tmp_path / "a.tif", progress=False)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
+    with cluster, distributed.Client(cluster) as client:
+        out = predict_map(clf, stack, tmp_path / "b.tif", progress=False)
+        pids = client.run(lambda: __import__("os").getpid())
+        logs = client.run(lambda dask_worker: dask_worker.state.executed_count)
+    assert len(set(pids.values())) == 2
+    assert sum(logs.values()) > 0
+    assert out.read_bytes() == expected.read_bytes()

@@ -1,0 +1,61 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from sklearn_gkd.eo import GapFiller
+
+pytest.importorskip("geopandas", reason="needs the extra geo")
+pytest.importorskip("rasterio", reason="needs the extra geo")
+from sklearn_gkd.eo.raster._predicting import (
+    most_probable,
+    predict_numbers,
+    predict_probabilities,
+)
+
+NAMES = ["VV_d003", "VH_d003", "VV_d015", "VH_d015"]
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).normal(size=(30, 4))
+
+
+@pytest.fixture
+def y(X):
+    return np.where(X[:, 0] < -0.5, "rye", np.where(X[:, 0] < 0.5, "oats", "maize"))
+
+
+@pytest.mark.parametrize(
+    ("model", "n_without"),
+    [
+        (LogisticRegression(), 2),
+        (HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=2), 1),
+        (make_pipeline(GapFiller(), LogisticRegression()), 1),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_rows_without_data_are_no_class(model, n_without, named, X, y):
+    names = NAMES if named else None
+    model.fit(pd.DataFrame(X, columns=names) if named else X, y)
+    table = X.copy()
+    table[0] = np.nan
+    table[1, 2] = np.nan
+    numbers = predict_numbers(model, table, names)
+    probabilities = predict_probabilities(model, table, names)
+    assert numbers[:n_without].tolist() == [0] * n_without
+    assert np.isnan(probabilities[:n_without]).all()
+    rest = pd.DataFrame(table[n_without:], columns=names) if named else table[n_without:]
+    assert model.classes_[numbers[n_without:] - 1].tolist() == model.predict(rest).tolist()
+    np.testing.assert_array_equal(probabilities[n_without:], model.predict_proba(rest))
+    np.testing.assert_array_equal(most_probable(probabilities), numbers)
+
+
+def test_a_table_without_any_data(X, y):
+    model = LogisticRegression().fit(X, y)
+    table = np.full((2, 4), np.nan)
+    assert predict_numbers(model, table).tolist() == [0, 0]
+    assert np.isnan(predict_probabilities(model, table)).all()
+    assert predict_probabilities(model, table).shape == (2, 3)

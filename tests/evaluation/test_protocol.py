@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from sklearn_gkd.evaluation import class_f_measures, scores, train_valid_test_split
+
+
+@pytest.fixture
+def labels():
+    rng = np.random.RandomState(0)
+    y_true = rng.choice(["crops", "forest", "water"], size=60, p=[0.5, 0.3, 0.2])
+    return y_true, np.where(rng.uniform(size=60) < 0.6, y_true, rng.permutation(y_true))
+
+
+def confusion(y_true, y_pred):
+    names = np.unique(y_true)
+    return np.array([[np.sum((y_true == t) & (y_pred == p)) for p in names] for t in names])
+
+
+def test_stratified_split_is_50_20_30_of_each_class():
+    y = np.repeat(["a", "b", "c"], [200, 100, 40])
+    parts = train_valid_test_split(y, random_state=0)
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(340))
+    for part, share in zip(parts, [0.5, 0.2, 0.3], strict=True):
+        counts = [np.sum(y[part] == name) for name in "abc"]
+        np.testing.assert_allclose(counts, share * np.array([200, 100, 40]), atol=1)
+
+
+def test_grouped_split_shares_no_group_and_keeps_every_class_in_training():
+    rng = np.random.RandomState(1)
+    groups = np.repeat(np.arange(40), rng.randint(5, 40, size=40))
+    y = rng.choice(list("abcd"), size=len(groups), p=[0.5, 0.3, 0.15, 0.05])
+    for seed in range(5):
+        parts = train_valid_test_split(y, groups=groups, random_state=seed)
+        np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(len(y)))
+        train, valid, test = (set(groups[part]) for part in parts)
+        assert not train & valid
+        assert not train & test
+        assert not valid & test
+        assert set(y[parts[0]]) == set("abcd")
+        np.testing.assert_allclose([len(p) / len(y) for p in parts], [0.5, 0.2, 0.3], atol=0.02)
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(100) // 4])
+def test_same_seed_same_split(groups):
+    y = np.arange(100) % 3
+    first, second, other = (
+        train_valid_test_split(y, groups=groups, random_state=seed) for seed in (1, 1, 2)
+    )
+    for part, again in zip(first, second, strict=True):
+        np.testing.assert_array_equal(part, again)
+    assert not np.array_equal(first[1], other[1])
+
+
+@pytest.mark.parametrize("sizes", [(0.5, 0.5), (0.5, 0.2, 0.2), (1.1, -0.2, 0.1)])
+def test_sizes_are_three_shares_of_one(sizes):
+    with pytest.raises(ValueError, match="sizes="):
+        train_valid_test_split([0, 1] * 10, sizes=sizes)
+
+
+def test_scores_by_hand(labels):
+    table = confusion(*labels)
+    n = table.sum()
+    observed = np.trace(table) / n
+    expected = (table.sum(0) * table.sum(1)).sum() / n**2
+    f_measures = 2 * np.diag(table) / (table.sum(0) + table.sum(1))
+    assert scores(*labels) == pytest.approx(
+        {
+            "accuracy": observed,
+            "kappa": (observed - expected) / (1 - expected),
+            "f_measure": (f_measures * table.sum(1)).sum() / n,
+        }
+    )
+    by_class = class_f_measures(*labels, ["water", "crops", "forest", "moor"])
+    assert by_class.to_dict() == pytest.approx(
+        {"crops": f_measures[0], "forest": f_measures[1], "water": f_measures[2], "moor": 0}
+    )
