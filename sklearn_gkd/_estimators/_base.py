@@ -26,6 +26,7 @@ from sklearn_gkd._common.compat import (
     check_y,
     clone_parametrized,
 )
+from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute, Labels, Net
 from sklearn_gkd._common.series import View, as_table, series_shape
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._targets import Classes
@@ -89,6 +90,9 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return OF_SERIES
 
     def __sklearn_clone__(self):
         clone = clone_parametrized(self)
@@ -286,3 +290,10 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
         series = self._check_series(X_val, "X_val")
         return series, classes.encode(y_val, len(series))
+
+    def _fitted_state(self):
+        return {
+            **super()._fitted_state(),
+            "classes_": Labels("K"),
+            self._predicts_with: Net([("T", "C")], "K"),
+        }

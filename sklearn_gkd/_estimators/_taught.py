@@ -8,6 +8,7 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions
+from sklearn_gkd._common.fitted_state import Net, Part, Sizes
 from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._estimators._base import NetEstimator, Rows
 from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
@@ -38,6 +39,20 @@ class TaughtEstimator(NetEstimator):
         "n_channels_priv": NetEstimator._parameter_constraints["n_channels"],
         "memory": [str, HasMethods(["cache"]), None],
     }
+
+    @property
+    def priv_transformer_(self):
+        """The fitted clone of priv_transformer."""
+        return self.priv_reader_.transformer
+
+    def _fitted_state(self):
+        seen_by_teacher = self._seen_by_teacher(("T", "C"), ("T_priv", "C_priv"))
+        return {
+            **super()._fitted_state(),
+            "priv_shape_": Sizes(("T_priv", "C_priv"), optional=True),
+            "teacher_": Net(seen_by_teacher, "K", of_teacher=True),
+            "priv_reader_": Part(PrivilegedReader, of_teacher=True),
+        }
 
     def _draw_seeds(self, n_seeds: int) -> list[int]:
         """Draw the seeds of the split, the teacher and the student.
@@ -70,7 +85,6 @@ class TaughtEstimator(NetEstimator):
         reader.fit(pairs[0].X_priv, labels, train)
         privileged = reader.read_pairs(*pairs)
         self.priv_reader_ = reader
-        self.priv_transformer_ = reader.transformer
         self.priv_shape_ = reader.shape
         return privileged
 
