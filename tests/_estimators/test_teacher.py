@@ -386,7 +386,9 @@ def test_a_fitted_teacher_may_know_some_classes_in_any_order(series, small):
         def predict_proba(self, X):
             return np.tile([0.9, 0.1], (len(X), 1))
 
-    clf = GKDClassifier(FrozenEstimator(Two().fit(series.X, series.y)), small, beta=0, random_state=0)
+    clf = GKDClassifier(
+        FrozenEstimator(Two().fit(series.X, series.y)), small, beta=0, random_state=0
+    )
     clf.fit(series.X, series.y, X_priv=series.X_priv)
     found = clf.teacher_predict_proba(series.X, series.X_priv)
     assert clf.classes_.tolist() == ["forest", "maize", "meadow"]
