@@ -1,4 +1,4 @@
-"""The classifier that is taught by privileged information, and the paper's settings of it."""
+"""The classifier that is taught by privileged information."""
 
 from typing import Any, ClassVar
 
