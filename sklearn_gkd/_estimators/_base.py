@@ -30,6 +30,7 @@ from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute, Labels, Net
 from sklearn_gkd._common.series import View, as_table, series_shape
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._estimators._weights import normalized
 from sklearn_gkd._training.checkpoints import CheckpointFolder, Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
@@ -52,17 +53,25 @@ class Rows(NamedTuple):
         Class codes; -1 where there is no label.
     train, valid : ndarray of int
         Training and validation rows.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row: 1 on average over the labelled training rows, and 1 in those without a
+        label and in X_val. None weighs all alike.
     """
 
     view: View
     codes: np.ndarray
     train: np.ndarray
     valid: np.ndarray
+    sample_weight: np.ndarray | None = None
 
     def with_unlabeled(self, series: np.ndarray) -> "Rows":
         """Return these rows and, after them, rows without a label, which are for nothing yet."""
         codes = np.append(self.codes, np.full(len(series), -1))
-        return self._replace(view=self.view.followed_by(series), codes=codes)
+        weights = self.sample_weight
+        if weights is not None:
+            weights = np.append(weights, np.ones(len(series), weights.dtype))
+        view = self.view.followed_by(series)
+        return self._replace(view=view, codes=codes, sample_weight=weights)
 
     def with_taught(self, seen: np.ndarray) -> "Rows":
         """Return these rows, to train also on those without a label that a teacher has seen."""
@@ -171,6 +180,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             device=resolve_device(self.device),
             seed=seed,
             role=self._predicts_with.removesuffix("_"),
+            sample_weight=rows.sample_weight,
         )
         return fit_net(training, self._states(), task)
 
@@ -249,11 +259,13 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             [Classes(self.classes_).decode(logits) for logits in self._outputs(X)]
         )
 
-    def _check_rows(self, X, y, X_val, y_val, groups, split_seed) -> tuple[Rows, Classes]:
+    def _check_rows(
+        self, X, y, weights: np.ndarray | None, X_val, y_val, groups, split_seed
+    ) -> tuple[Rows, Classes]:
         """Check what a student is trained on.
 
         Sets classes_ and series_shape_. The validation rows are X_val and y_val where they are
-        given, and otherwise held out from X.
+        given, and otherwise held out from X. The weights are those of the rows of X.
         """
         if groups is not None:
             with naming("groups"):
@@ -269,7 +281,11 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             train, valid = hold_out(
                 codes, self.validation_fraction, groups=groups, random_state=split_seed
             )
-        return Rows(view, codes, train, valid), classes.weighted(self.class_weight, codes[train])
+        if weights is not None:
+            weights = normalized(weights, train, len(codes))
+        of_train = None if weights is None else weights[train]
+        classes = classes.weighted(self.class_weight, codes[train], of_train)
+        return Rows(view, codes, train, valid, weights), classes
 
     def _check_training_set(self, X, y) -> tuple[View, np.ndarray, Classes]:
         table, shape = as_table(X, "X")

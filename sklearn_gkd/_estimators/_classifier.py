@@ -219,6 +219,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         y,
         X_priv=None,
         *,
+        sample_weight=None,
         groups=None,
         X_unlabeled=None,
         X_priv_unlabeled=None,
@@ -239,6 +240,12 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             none, and teaches the student by its label alone. Without X_priv the student learns
             from the labels alone, and where beta or gamma is positive a
             `PrivilegedInformationWarning` says so.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row in every term of both nets' losses, beside `class_weight`, and in
+            their validation accuracy; only ratios matter. A row of weight 0 is left out before
+            all else: errors that number rows count without it. Scaling weighs the others alike.
+            Rows of X_val and X_unlabeled weigh 1, as the mean training row does. A teacher that
+            is not a network is fitted with these weights too, and must take them.
         groups : array-like of shape (n,), default=None
             No group has rows on both sides of the split into training and validation rows, nor of
             those of teacher_cv.
@@ -265,7 +272,10 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
             split_seed, teacher_seed, student_seed = self._draw_seeds(3)
-            rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            weights, (X, y, X_priv, groups) = self._leave_out_weightless(
+                sample_weight, X, y=y, X_priv=X_priv, groups=groups
+            )
+            rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
             student = self._net("student")
             width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
             pairs = (
@@ -292,8 +302,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
                         self.teacher_ = teacher
                         self._teacher_codes_ = lesson.codes_of(teacher)
                     rows = rows.with_taught(privileged.seen)
-                    weights = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
-                    taught = {"taught": targets, "weights": LossWeights(*weights)}
+                    of_loss = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
+                    taught = {"taught": targets, "weights": LossWeights(*of_loss)}
             self.student_ = self._fit_net(student, rows, classes, student_seed, task, **taught)
         task.end({})
         return self

@@ -15,7 +15,17 @@ from sklearn_gkd._common.fitted_state import Attribute, ColumnNames, Count, Size
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
 FIT_REQUEST = dict.fromkeys(
-    ["X_priv", "groups", "X_unlabeled", "X_priv_unlabeled", "X_val", "y_val", "X_priv_val"], True
+    [
+        "X_priv",
+        "sample_weight",
+        "groups",
+        "X_unlabeled",
+        "X_priv_unlabeled",
+        "X_val",
+        "y_val",
+        "X_priv_val",
+    ],
+    True,
 )
 """What `fit` is given where metadata are routed, without `set_fit_request`."""
 

@@ -77,6 +77,8 @@ class Lesson:
         Of a net.
     seed : int
         Rules the training.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row; None weighs all alike.
     """
 
     teacher: Any
@@ -90,6 +92,7 @@ class Lesson:
     n_iter_no_change: int | None
     device: torch.device
     seed: int
+    sample_weight: np.ndarray | None = None
 
     def fit(self, store: Store, fit_task: Task) -> Any:
         """Return the teacher, fitted on its training rows."""
@@ -142,12 +145,14 @@ class Lesson:
                 device=self.device,
                 seed=seed,
                 role="teacher",
+                sample_weight=self.sample_weight,
             )
             return fit_net(training, store, fit_task)
         teacher = clone(self.teacher)
         _set_random_states(teacher, seed)
         task = fit_task.subtask("teacher")
-        teacher.fit(_side_by_side(self._series(train)), self.codes[train])
+        weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight[train]}
+        teacher.fit(_side_by_side(self._series(train)), self.codes[train], **weights)
         task.end()
         return teacher
 

@@ -26,6 +26,7 @@ from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd._training.training import Outcome, Training
 from sklearn_gkd.exceptions import InterruptedFitWarning
+from sklearn_gkd.losses import sample_weight_of
 
 
 class Batches:
@@ -78,7 +79,8 @@ class ValidationScore(Callback):
             if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
                 raise _DivergedError
         else:
-            points, most = self.outcome.score(y_pred[0], batch[1][0])
+            targets = batch[1]
+            points, most = self.outcome.score(y_pred[0], targets[0], sample_weight_of(targets))
             self.points_ += points.item()
             self.most_ += most.item()
 

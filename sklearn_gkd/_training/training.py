@@ -27,7 +27,9 @@ class Outcome(Protocol):
     def loss(self, weights: LossWeights | None = None) -> nn.Module:
         """Return the loss of (logits, features): with weights, the teacher's terms too."""
 
-    def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def score(
+        self, logits: Tensor, labels: Tensor, sample_weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the points of all rows, for one net or for each of a cohort, and the most."""
 
 
@@ -64,6 +66,9 @@ class Training:
         Rules the initial weights, the batches and the dropout.
     role : str
         "teacher", or the name of the net that the estimator predicts with.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row in loss and score, which is then the last of a batch's targets; None
+        weighs rows alike.
     """
 
     net: NeuralNet
@@ -77,6 +82,7 @@ class Training:
     device: torch.device
     seed: int
     role: str
+    sample_weight: np.ndarray | None = None
 
     @property
     def shapes(self) -> list[Shape]:
@@ -96,6 +102,8 @@ class Training:
     def dataset(self, rows: np.ndarray) -> TensorDataset:
         """Return the views and the targets of some rows, on the device."""
         arrays = [*(view.series[rows] for view in self.views), *(t[rows] for t in self.targets)]
+        if self.sample_weight is not None:
+            arrays.append(self.sample_weight[rows])
         return TensorDataset(*(torch.as_tensor(array, device=self.device) for array in arrays))
 
     def key(self, *setting: Any) -> str | None:
@@ -115,6 +123,6 @@ class Training:
             params,
             [tuple(view) for view in self.views],
             [np.asarray(target) for target in self.targets],
-            (self.train, self.valid, self.outcome, self.n_iter_no_change),
+            (self.train, self.valid, self.outcome, self.n_iter_no_change, self.sample_weight),
             (self.device.type, self.seed),
         )
