@@ -14,6 +14,7 @@ from sklearn_gkd._common.compat import HasMethods, fit_context
 from sklearn_gkd._common.series import as_table
 from sklearn_gkd._estimators._base import NetClassifier
 from sklearn_gkd._estimators._privileged import FIT_REQUEST
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
 from sklearn_gkd.networks._architectures import MLP
@@ -133,6 +134,7 @@ checkpoint, device, random_state, verbose
             if net.module is MLP and not hasattr(net, "module__feature_activation"):
                 net.set_params(module__feature_activation=nn.ReLU)
             feature_width(net, "network", [rows.view.shape], classes.n_outputs)
+            check_callbacks(net, "network", len(rows.valid))
             self.network_ = self._fit_net(net, rows, classes, seed, task)
         task.end({})
         return self

@@ -19,6 +19,7 @@ from sklearn_gkd._estimators._teacher import (
     teach,
     teacher_outputs,
 )
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width, resolve_device
 from sklearn_gkd.losses import LossWeights
@@ -105,7 +106,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     student_ : skorch.NeuralNet
-        The fitted student, all that `predict` uses. Its ``history`` has a row an epoch.
+        The fitted student, all that `predict` uses. Its ``history`` has a row an epoch; its own
+        `predict` and `predict_proba` take series in raw units and give class codes and
+        probabilities in the order of ``classes_``.
     teacher_ : skorch.NeuralNet or classifier
         The fitted teacher, where one was trained: not with beta=0 and gamma=0, nor where its
         targets came from `memory`. Delete it to save a smaller file.
@@ -265,6 +268,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
             student = self._net("student")
             width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
+            check_callbacks(student, "student", len(rows.valid))
             pairs = (
                 Pair("X", X, "X_priv", X_priv),
                 Pair("X_val", X_val, "X_priv_val", X_priv_val),

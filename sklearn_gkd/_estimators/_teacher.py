@@ -20,6 +20,7 @@ from sklearn_gkd._common.files import fingerprint, write_whole
 from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._base import Rows
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
@@ -164,6 +165,7 @@ def check_features(beta: float, lesson: Lesson, student_width: int) -> None:
     if isinstance(teacher, NeuralNet):
         shapes = [view.shape for view in lesson.views]
         width = feature_width(teacher, "teacher", shapes, lesson.outcome.n_outputs)
+        check_callbacks(teacher, "teacher", len(lesson.valid))
     if beta == 0:
         return
     for role, role_width in [("teacher", width), ("student", student_width)]:

@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from sklearn_gkd._common.series import Shape
+from sklearn_gkd._training.callbacks import check_patterns
 from sklearn_gkd._training.predicting import logits_and_features
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd.networks._architectures import NETWORKS
@@ -61,39 +62,41 @@ def resolve_net(network: Any, parameter: str, **budget) -> NeuralNet:
 
 
 def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:
-    """Build a net's network once, check its logits, and return its number of features."""
+    """Build a net's network once, check what it gives and is asked, and return its features."""
     params = tuple(net.get_params_for("module").items())
     args = net.module, params, tuple(map(tuple, shapes)), n_classes
     try:
         hash(params)
     except TypeError:
-        logits, features = _output_shapes.__wrapped__(*args)
+        logits, features, names = _trial.__wrapped__(*args)
     else:
-        logits, features = _output_shapes(*args)
+        logits, features, names = _trial(*args)
     if logits != (2, n_classes) or len(features) != 2 or features[0] != 2:
         raise ValueError(
             f"{parameter}'s network returned logits of shape {logits} and features of "
             f"shape {features} for 2 rows and {n_classes} classes. Return logits "
             "(n, n_classes) and features (n, n_features), or logits alone."
         )
+    check_patterns(net, parameter, names)
     return features[1]
 
 
 @lru_cache(maxsize=16)  # the fits of a search ask again and again
-def _output_shapes(
+def _trial(
     module: Callable[..., nn.Module],
     params: tuple[tuple[str, Any], ...],
     shapes: tuple[Shape, ...],
     n_classes: int,
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the shapes of a network's logits and features for two rows of zeros."""
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """Return the shapes of a network's logits and features for two rows, and its parameters."""
 
-    def on(device: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def on(device: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
             network = module(shapes, n_classes, **dict(params)).eval()
             views = [torch.zeros(2, *shape) for shape in shapes]
             logits, features = logits_and_features(network, views)
-        return tuple(logits.shape), tuple(features.shape)
+        names = tuple(name for name, _ in network.named_parameters())
+        return tuple(logits.shape), tuple(features.shape), names
 
     try:
         return on("meta")

@@ -6,10 +6,8 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.nn import functional as F
-from torch.utils.data import TensorDataset
 
 from sklearn_gkd import GKDClassifier, InterruptedFitWarning, SeriesClassifier
-from sklearn_gkd._training.fitting import Batches
 from sklearn_gkd.networks import MLP, SeriesNet
 
 
@@ -90,18 +88,6 @@ def test_without_validation_rows_the_last_epoch_is_kept(series, small):
     clf = SeriesClassifier(small, validation_fraction=0, random_state=0).fit(series.X, series.y)
     assert len(clf.network_.history) == 8
     assert "valid_acc" not in clf.network_.history[-1]
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "batch_size", "sizes"),
-    [(10, 4, [4, 4, 2]), (9, 4, [4, 5]), (4, 4, [4]), (3, 4, [3]), (1, 4, [1])],
-)
-def test_no_batch_of_one_row_follows_another(n_rows, batch_size, sizes):
-    dataset = TensorDataset(torch.arange(n_rows), torch.arange(n_rows))
-    batches = list(Batches(dataset, batch_size, n_views=1, shuffle=True))
-    assert [len(labels) for _, (labels,) in batches] == sizes
-    assert sorted(torch.cat([labels for _, (labels,) in batches]).tolist()) == list(range(n_rows))
-    assert all((view == labels).all() for (view,), (labels,) in batches)
 
 
 def test_what_only_training_needs_is_dropped(series, small):
