@@ -6,9 +6,6 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import joblib
 
 PACKAGES = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
 
@@ -17,11 +14,6 @@ PACKAGES = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
 def versions() -> dict[str, str]:
     """Return the versions of the packages that what is computed depends on."""
     return {name: version(name) for name in PACKAGES}
-
-
-def fingerprint(*content: Any) -> str:
-    """Return a hash of the content, and of the versions that compute with it."""
-    return joblib.hash([*content, list(versions().values())])
 
 
 @contextmanager

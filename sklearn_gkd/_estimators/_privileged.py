@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 
 from sklearn_gkd._common.checks import check_finite, naming
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
+from sklearn_gkd._common.fitted_state import Attribute, ColumnNames, Count, Sizes, Transformer
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
 FIT_REQUEST = dict.fromkeys(
@@ -211,6 +212,14 @@ class PrivilegedReader:
                 f"{self.shape}. Give the same dates and bands."
             )
         return self.shape
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return {
+            "shape": Sizes(("T_priv", "C_priv")),
+            "n_channels": Count(optional=True),
+            "columns": ColumnNames(optional=True),
+            "transformer": Transformer(optional=True),
+        }
 
     def _gap_remedy(self) -> str:
         if self.transformer is not None:

@@ -1,7 +1,6 @@
 """Call a trained net on series, batch by batch."""
 
 import copy
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
+from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.series import Scaling, Shape
 from sklearn_gkd._training.batches import Batches, SeriesDataset
 
@@ -84,9 +84,7 @@ def outputs(
             if n_rows <= WHOLE:
                 raise
             n_rows //= 2
-            warnings.warn(
-                f"{device} is out of memory: predicting {n_rows} rows at a time.", stacklevel=2
-            )
+            warn(f"{device} is out of memory: predicting {n_rows} rows at a time.")
             continue
         start += n_rows
         yield logits[:n], features[:n]

@@ -11,7 +11,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_gkd._common.files import fingerprint
+from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import Scaling, Shape, View
 from sklearn_gkd._training.batches import SeriesDataset
 from sklearn_gkd.losses import LossWeights
@@ -102,12 +102,15 @@ class Training:
             device=self.device,
         )
 
-    def key(self, *setting: Any) -> str:
-        """Return a hash of all that the training depends on, with this in place of its setting."""
-        return fingerprint(self._key_of_cohort, *setting)
+    def key(self, *setting: Any) -> str | None:
+        """Return a hash of all that the training depends on, with this in place of its setting.
+
+        None where that cannot be hashed.
+        """
+        return self._key_of_cohort and fingerprint(self._key_of_cohort, *setting)
 
     @cached_property
-    def _key_of_cohort(self) -> str:
+    def _key_of_cohort(self) -> str | None:
         params = {k: v for k, v in self.net.get_params().items() if k not in ("lr", "verbose")}
         return fingerprint(
             self.role,

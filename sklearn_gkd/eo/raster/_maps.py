@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from sklearn_gkd._common.checks import warn
-from sklearn_gkd._common.files import fingerprint, missing_extra, write_whole
+from sklearn_gkd._common.files import missing_extra, write_whole
+from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd.eo.raster._geotiff import palette_of, write_classes, write_numbers
 from sklearn_gkd.eo.raster._predicting import most_probable, predict_numbers, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack
@@ -170,15 +171,17 @@ def _key(classify: _PixelClassifier, stack: xarray.DataArray) -> str:
     """Return what names a map that is begun: its grid, dates and bands, and what is predicted."""
     shape = (64, stack.sizes["time"], stack.sizes["band"])
     probe = np.random.RandomState(0).normal(0, 10, size=shape).astype(np.float32)
-    return fingerprint(
-        stack.shape,
-        str(stack.rio.crs),
-        tuple(stack.rio.transform()),
-        stack["time"].to_numpy().tolist(),
-        stack["band"].to_numpy().tolist(),
-        [str(name) for name in classify.estimator.classes_],
-        classify.n_layers,
-        classify(probe),
+    return str(
+        fingerprint(
+            stack.shape,
+            str(stack.rio.crs),
+            tuple(stack.rio.transform()),
+            stack["time"].to_numpy().tolist(),
+            stack["band"].to_numpy().tolist(),
+            [str(name) for name in classify.estimator.classes_],
+            classify.n_layers,
+            classify(probe),
+        )
     )
 
 
