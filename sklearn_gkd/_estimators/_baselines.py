@@ -62,6 +62,7 @@ checkpoint, device, random_state, verbose
     """
 
     _predicts_with = "network_"
+    _networks = ("network",)
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
         "groups": True,
@@ -132,6 +133,7 @@ checkpoint, device, random_state, verbose
         with fresh_fit(self):
             split_seed, seed = self._draw_seeds(2)
             rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
             net = self._net("network")
             if net.module is MLP and not hasattr(net, "module__feature_activation"):
                 net.set_params(module__feature_activation=nn.ReLU)

@@ -269,6 +269,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         with fresh_fit(self):
             split_seed, teacher_seed, student_seed = self._draw_seeds(3)
             rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
             student = self._net("student")
             width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
             check_callbacks(student, "student", len(rows.valid))

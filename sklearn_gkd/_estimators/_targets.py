@@ -50,6 +50,13 @@ class Classes:
         if class_weight is None:
             return self
         weights = compute_class_weight(class_weight, classes=self.labels, y=self.labels[codes])
+        wrong = ~(np.isfinite(weights) & (weights >= 0))
+        if wrong.any() or not weights.any():
+            of_labels = dict(zip(self.labels.tolist(), weights.tolist(), strict=True))
+            raise ValueError(
+                f"class_weight gives the classes the weights {of_labels}. Give numbers of 0 or "
+                "more, one of them above 0."
+            )
         return replace(self, weights=weights.astype(np.float32))
 
     def encode(self, y_val: Any, n_rows: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from inspect import signature
 from typing import Any
 
 import torch
@@ -10,12 +11,24 @@ from sklearn.base import clone
 from skorch import NeuralNet
 from torch import nn
 
+from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.series import Shape
 from sklearn_gkd._training.callbacks import check_patterns
 from sklearn_gkd._training.predicting import logits_and_features
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd.networks._architectures import NETWORKS
-from sklearn_gkd.networks._net import SeriesNet
+from sklearn_gkd.networks._net import SeriesNet, is_alike
+
+SET_BY_THE_ESTIMATOR = {
+    "criterion": "the loss is that of the method",
+    "dataset": "the estimator reads X itself",
+    "device": "set the estimator's device",
+    "iterator_train": "batches are made of rows in memory; batch_size is their size",
+    "iterator_valid": "batches are made of rows in memory",
+    "predict_nonlinearity": "what the network returns are logits",
+    "train_split": "set the estimator's validation_fraction, or give X_val and y_val",
+    "warm_start": "every fit starts anew",
+}
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -56,9 +69,25 @@ def resolve_net(network: Any, parameter: str, **budget) -> NeuralNet:
         raise ValueError(
             f"{parameter} has {ours}, but loss and batches are those of the method. Leave them out."
         )
+    _warn_of_unused(net, parameter)
     if net.batch_size == 1:
         raise ValueError(f"{parameter} has batch_size=1; batch normalisation needs 2 or more.")
     return net
+
+
+def _warn_of_unused(net: NeuralNet, parameter: str) -> None:
+    """Warn of what a net was given and the estimator sets in its place."""
+    for name, remedy in SET_BY_THE_ESTIMATOR.items():
+        value, default = getattr(net, name), _default(type(net), name)
+        is_of_classes = name == "criterion" and value in (None, nn.CrossEntropyLoss, nn.NLLLoss)
+        if not (is_of_classes or is_alike(value, default)):
+            warn(f"{parameter} has {name}={value!r}, which does nothing here: {remedy}.")
+
+
+def _default(cls: type, name: str) -> Any:
+    """Return a parameter's default, by the nearest class that has it in its signature."""
+    signatures = (signature(base.__init__).parameters for base in cls.__mro__)
+    return next(params[name].default for params in signatures if name in params)
 
 
 def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:

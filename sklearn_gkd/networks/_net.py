@@ -137,11 +137,11 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         return {
             name: value
             for name, value in params.items()
-            if name != "_params_to_validate" and not _is_alike(value, defaults.get(name, own))
+            if name != "_params_to_validate" and not is_alike(value, defaults.get(name, own))
         }
 
 
-def _is_alike(value: Any, default: Any) -> bool:
+def is_alike(value: Any, default: Any) -> bool:
     """Return whether a value is the default, or a copy of it as pickle makes them."""
     contents = [getattr(v, "__dict__", v) for v in (value, default)]
     return value is default or (type(value) is type(default) and contents[0] == contents[1])

@@ -48,3 +48,10 @@ def test_a_score_is_the_weight_of_the_rows_that_are_right(weights, points, most)
     of_cohort, total = classes.score(torch.stack([logits, -logits]), codes)
     assert of_cohort.tolist() == [points, 0]
     assert total.item() == most
+
+
+@pytest.mark.parametrize("weights", [{"a": -1, "b": 2}, {"a": np.nan}, {"a": 0, "b": 0}])
+def test_weights_that_are_no_weights_are_refused_by_name(weights):
+    classes, codes = Classes.of(np.array(["a", "b", "b"]))
+    with pytest.raises(ValueError, match=r"^class_weight gives the classes the weights {'a'"):
+        classes.weighted(weights, codes)

@@ -103,7 +103,9 @@ def test_a_given_net_keeps_its_budget_and_is_not_changed(series):
         "mlp", module__width=4, max_epochs=2, batch_size=50, optimizer=torch.optim.SGD, lr=0.5
     )
     before = net.get_params(deep=False)
-    clf = SeriesClassifier(net, max_epochs=7, validation_fraction=0).fit(series.X, series.y)
+    clf = SeriesClassifier(net, max_epochs=7, validation_fraction=0)
+    with pytest.warns(UserWarning, match="max_epochs=7 of this SeriesClassifier do nothing"):
+        clf.fit(series.X, series.y)
     assert len(clf.network_.history) == 2
     assert clf.network_.history[-1, "train_batch_count"] == 3
     assert net.get_params(deep=False) == before
