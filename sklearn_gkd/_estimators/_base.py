@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from inspect import signature
 from numbers import Integral, Real
 from typing import ClassVar, NamedTuple
 
@@ -18,7 +19,7 @@ from sklearn.utils.validation import (
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd._common.checks import check_finite, naming
+from sklearn_gkd._common.checks import check_finite, naming, warn
 from sklearn_gkd._common.compat import (
     CallbackSupportMixin,
     Interval,
@@ -78,13 +79,18 @@ class Rows(NamedTuple):
         return self._replace(train=np.append(self.train, np.flatnonzero(seen & (self.codes < 0))))
 
 
+BUDGET = ("lr", "max_epochs", "batch_size")
+
+
 class NetEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators that predict from one view by one fitted net.
 
-    A subclass names the attribute that holds the net, and `fit` sets it.
+    A subclass names the attribute that holds the net, and `fit` sets it; and its parameters that
+    stand for networks.
     """
 
     _predicts_with: ClassVar[str]
+    _networks: ClassVar[tuple[str, ...]]
     _store: Store | None = None  # a search's own, in place of the checkpoint folder
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -113,6 +119,56 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def set_params(self, **params):
+        """Set parameters, those of nets too, as ``student__lr``.
+
+        Parameters
+        ----------
+        **params
+            Values by name.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Where a name is unknown, or is of a network that is no skorch net and so has no
+            parameters.
+        """
+        for name in params:
+            network, _, parameter = name.partition("__")
+            given = params.get(network, getattr(self, network, None))
+            is_net = hasattr(given, "set_params") and not isinstance(given, type)
+            if parameter and network in self._networks and not is_net:
+                given = getattr(given, "__name__", repr(given))
+                raise ValueError(
+                    f"{name} cannot be set: {network}={given} has no parameters. Give a skorch "
+                    f"net, whose can be set and searched: {network}=SeriesNet({given})."
+                )
+        return super().set_params(**params)
+
+    def _warn_of_unused(self, n_valid: int) -> None:
+        """Warn of parameters that were set, but do nothing in this fit."""
+        if self.n_iter_no_change is not None and n_valid == 0:
+            warn(
+                f"n_iter_no_change={self.n_iter_no_change} does nothing without validation rows: "
+                "training ends after max_epochs. Set validation_fraction, or give X_val and y_val."
+            )
+        given = [getattr(self, name) for name in self._networks]
+        if not all(isinstance(net, NeuralNet) or hasattr(net, "predict_proba") for net in given):
+            return
+        defaults = signature(type(self)).parameters
+        unused = [name for name in BUDGET if getattr(self, name) != defaults[name].default]
+        if unused:
+            nets = [name for name in self._networks if isinstance(getattr(self, name), NeuralNet)]
+            warn(
+                f"{' and '.join(f'{name}={getattr(self, name)}' for name in unused)} of this "
+                f"{type(self).__name__} do nothing: {' and '.join(nets)} came as skorch nets, "
+                f"which have their own. Set {nets[-1]}__{unused[0]} in its place."
+            )
 
     def _outputs(self, X) -> Iterator[Tensor]:
         """Yield the outputs of the fitted net, batch by batch."""

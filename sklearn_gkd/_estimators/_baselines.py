@@ -15,6 +15,7 @@ from sklearn_gkd._common.series import as_table
 from sklearn_gkd._estimators._base import NetClassifier
 from sklearn_gkd._estimators._privileged import FIT_REQUEST
 from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
 from sklearn_gkd._training.torch_state import plain_torch
@@ -62,6 +63,7 @@ checkpoint, device, random_state, verbose
     """
 
     _predicts_with = "network_"
+    _networks = ("network",)
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
         "sample_weight": True,
@@ -136,10 +138,12 @@ checkpoint, device, random_state, verbose
             split_seed, seed = self._draw_seeds(2)
             weights, (X, y, groups) = leave_out_weightless(sample_weight, X, y=y, groups=groups)
             rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
             net = self._net("network")
             if net.module is MLP and not hasattr(net, "module__feature_activation"):
                 net.set_params(module__feature_activation=nn.ReLU)
             feature_width(net, "network", [rows.view.shape], classes.n_outputs)
+            check_callbacks(net, "network", len(rows.valid))
             self.network_ = self._fit_net(net, rows, classes, seed, task)
         task.end({})
         return self

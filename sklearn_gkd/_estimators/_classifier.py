@@ -19,6 +19,7 @@ from sklearn_gkd._estimators._teacher import (
     teach,
     teacher_outputs,
 )
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width, resolve_device
 from sklearn_gkd._training.torch_state import plain_torch
@@ -107,7 +108,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     student_ : skorch.NeuralNet
-        The fitted student, all that `predict` uses. Its ``history`` has a row an epoch.
+        The fitted student, all that `predict` uses. Its ``history`` has a row an epoch; its own
+        `predict` and `predict_proba` take series in raw units and give class codes and
+        probabilities in the order of ``classes_``.
     teacher_ : skorch.NeuralNet or classifier
         The fitted teacher, where one was trained: not with beta=0 and gamma=0, nor where its
         targets came from `memory`. Delete it to save a smaller file.
@@ -276,8 +279,10 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
                 sample_weight, X, y=y, X_priv=X_priv, groups=groups
             )
             rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
             student = self._net("student")
             width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
+            check_callbacks(student, "student", len(rows.valid))
             pairs = (
                 Pair("X", X, "X_priv", X_priv),
                 Pair("X_val", X_val, "X_priv_val", X_priv_val),

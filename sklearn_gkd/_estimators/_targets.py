@@ -57,6 +57,13 @@ class Classes:
         weights = compute_class_weight(class_weight, classes=self.labels, y=self.labels[codes])
         if class_weight == "balanced" and sample_weight is not None:
             weights *= np.bincount(codes) / np.bincount(codes, sample_weight)
+        wrong = ~(np.isfinite(weights) & (weights >= 0))
+        if wrong.any() or not weights.any():
+            of_labels = dict(zip(self.labels.tolist(), weights.tolist(), strict=True))
+            raise ValueError(
+                f"class_weight gives the classes the weights {of_labels}. Give numbers of 0 or "
+                "more, one of them above 0."
+            )
         return replace(self, weights=weights.astype(np.float32))
 
     def encode(self, y_val: Any, n_rows: int) -> np.ndarray:

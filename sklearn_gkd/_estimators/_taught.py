@@ -24,6 +24,7 @@ class TaughtEstimator(NetEstimator):
     """Base of the estimators whose student learns from a teacher."""
 
     _predicts_with = "student_"
+    _networks = ("teacher", "student")
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = FIT_REQUEST
 

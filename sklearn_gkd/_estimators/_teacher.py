@@ -23,6 +23,7 @@ from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._base import Rows
 from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
@@ -191,6 +192,7 @@ def check_teacher(beta: float, lesson: Lesson, student_width: int) -> None:
     if isinstance(teacher, NeuralNet):
         shapes = [view.shape for view in lesson.views]
         width = feature_width(teacher, "teacher", shapes, lesson.outcome.n_outputs)
+        check_callbacks(teacher, "teacher", len(lesson.valid))
     elif lesson.came_fitted:
         lesson.codes_of(teacher)
     if beta == 0:

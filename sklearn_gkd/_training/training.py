@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
-from torch.utils.data import TensorDataset
 
 from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import Scaling, Shape, View
+from sklearn_gkd._training.batches import SeriesDataset
 from sklearn_gkd.losses import LossWeights
 
 
@@ -99,12 +99,17 @@ class Training:
         """Return what standardises each view, by its training rows."""
         return [View(v.series[self.train], v.per_column).scaling() for v in self.views]
 
-    def dataset(self, rows: np.ndarray) -> TensorDataset:
+    def dataset(self, rows: np.ndarray) -> SeriesDataset:
         """Return the views and the targets of some rows, on the device."""
-        arrays = [*(view.series[rows] for view in self.views), *(t[rows] for t in self.targets)]
+        targets = [target[rows] for target in self.targets]
         if self.sample_weight is not None:
-            arrays.append(self.sample_weight[rows])
-        return TensorDataset(*(torch.as_tensor(array, device=self.device) for array in arrays))
+            targets.append(self.sample_weight[rows])
+        return SeriesDataset(
+            [view.series[rows] for view in self.views],
+            targets,
+            shapes=self.shapes,
+            device=self.device,
+        )
 
     def key(self, *setting: Any) -> str | None:
         """Return a hash of all that the training depends on, with this in place of its setting.

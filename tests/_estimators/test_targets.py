@@ -64,3 +64,10 @@ def test_weights_of_rows_multiply_those_of_classes_and_are_balanced_with_them():
     points, most = classes.weighted({"oats": 3}, codes).score(logits, *given)
     assert points.item() == pytest.approx(3 * 0.4 + 1.6)
     assert most.item() == pytest.approx(3 * 0.4 + 1.6 + 3 * 1.2 + 0.8)
+
+
+@pytest.mark.parametrize("weights", [{"a": -1, "b": 2}, {"a": np.nan}, {"a": 0, "b": 0}])
+def test_weights_that_are_no_weights_are_refused_by_name(weights):
+    classes, codes = Classes.of(np.array(["a", "b", "b"]))
+    with pytest.raises(ValueError, match=r"^class_weight gives the classes the weights {'a'"):
+        classes.weighted(weights, codes)
