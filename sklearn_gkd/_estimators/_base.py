@@ -12,7 +12,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 from skorch import NeuralNet
@@ -26,7 +25,7 @@ from sklearn_gkd._common.compat import (
     check_y,
     clone_parametrized,
 )
-from sklearn_gkd._common.series import View, as_table, series_shape
+from sklearn_gkd._common.series import View, as_column, as_table, refuse_masked, series_shape
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._targets import Classes
 from sklearn_gkd._training.checkpoints import CheckpointFolder, Store
@@ -248,11 +247,11 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         Sets classes_ and series_shape_. The validation rows are X_val and y_val where they are
         given, and otherwise held out from X.
         """
+        view, codes, classes = self._check_training_set(X, y)
         if groups is not None:
             with naming("groups"):
-                np.unique(column_or_1d(groups))
-                check_consistent_length(X, groups)
-        view, codes, classes = self._check_training_set(X, y)
+                np.unique(as_column(groups, "groups"))
+                check_consistent_length(codes, groups)
         train, valid = np.arange(len(codes)), np.arange(0)
         if X_val is not None or y_val is not None:
             series_val, codes_val = self._check_validation_set(X_val, y_val, classes)
@@ -268,6 +267,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         table, shape = as_table(X, "X")
         if y is not None:
             with naming("y"):
+                refuse_masked(y, "y")
                 y = check_y(y, estimator=self)
                 check_classification_targets(y)
         table, y = self._check_table(table, "X", y=y, reset=True)

@@ -57,16 +57,21 @@ def check_pairs(first: Pair, *others: Pair) -> None:
                 raise ValueError(
                     f"{pair.name_priv} was given without {name}. Give both, or neither."
                 )
-        with naming(pair.name):
-            n_rows = num_samples(pair.X)
-        with naming(pair.name_priv):
-            n_priv = num_samples(pair.X_priv)
+        n_rows, n_priv = _n_rows(pair.X, pair.name), _n_rows(pair.X_priv, pair.name_priv)
         if n_priv != n_rows:
             raise ValueError(
                 f"{pair.name_priv} has {n_priv} rows and {pair.name} has {n_rows}. Row i of "
                 f"{pair.name_priv} must be the privileged information of row i of {pair.name} (a "
-                "row without any is NaN throughout)."
+                "row without any is NaN throughout). Where a step of a Pipeline drops or adds "
+                f"rows, {pair.name_priv} does not follow: resample both before the Pipeline, by "
+                "the same row numbers."
             )
+
+
+def _n_rows(X: Any, name: str) -> int:
+    X = as_array(X, name)
+    with naming(name):
+        return num_samples(X)
 
 
 class Privileged(NamedTuple):

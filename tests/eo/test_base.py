@@ -74,6 +74,20 @@ def test_dataframe_gets_names(transformer, gappy):
         transformer.transform(frame[names[::-1]])
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+def test_masked_values_are_missing(transformer, dtype):
+    values = np.random.RandomState(0).randint(-9, 99, size=(40, 12, 3)).astype(dtype)
+    mask = np.random.RandomState(1).uniform(size=values.shape) < 0.3
+    values[mask] = -999
+    missing = np.where(mask, np.nan, values.astype(float)).astype("f4" if dtype == "f4" else "f8")
+    masked = np.ma.masked_array(values, mask)
+    expected = clone(transformer).fit_transform(missing)
+    for given in (masked, list(masked)):
+        np.testing.assert_array_equal(clone(transformer).fit_transform(given), expected)
+    np.testing.assert_array_equal(transformer.fit(missing).transform(masked), expected)
+    assert expected.dtype == transformer.transform(masked).dtype
+
+
 def test_tags_allow_nan_and_series(transformer):
     tags = transformer.__sklearn_tags__().input_tags
     assert tags.allow_nan
