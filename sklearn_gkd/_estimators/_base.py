@@ -25,6 +25,7 @@ from sklearn_gkd._common.compat import (
     check_y,
     clone_parametrized,
 )
+from sklearn_gkd._common.labels import validate_columns
 from sklearn_gkd._common.series import View, as_column, as_table, refuse_masked, series_shape
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._targets import Classes
@@ -191,6 +192,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             checked = validate_data(
                 self, table, dtype=np.float32, ensure_all_finite=False, **kwargs
             )
+        validate_columns(self, table, name, reset=kwargs["reset"])
         own_name = type(self).__name__
         n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
         check_finite(

@@ -8,6 +8,7 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._estimators._base import NetClassifier
 from sklearn_gkd._estimators._privileged import (
     Pair,
@@ -235,7 +236,11 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             Privileged information: row i belongs to row i of X. A row that is NaN throughout has
             none, and teaches the student by its label alone. Without X_priv the student learns
             from the labels alone, and where beta or gamma is positive a
-            `PrivilegedInformationWarning` says so.
+            `PrivilegedInformationWarning` says so. Where two arguments are pandas objects, the
+            labels of their rows must agree. A step of a Pipeline that drops or adds rows, as
+            imbalanced-learn's samplers do, does so with X and y alone: draw the rows of both
+            before, ``rows, y = sampler.fit_resample(np.arange(len(y))[:, None], y)`` and fit on
+            ``X[rows.ravel()], y, X_priv=X_priv[rows.ravel()]``.
         groups : array-like of shape (n,), default=None
             No group has rows on both sides of the split into training and validation rows, nor of
             those of teacher_cv.
@@ -261,6 +266,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         """
         task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
+            check_rows(X=X, y=y, X_priv=X_priv, groups=groups)
+            check_rows(X_val=X_val, y_val=y_val, X_priv_val=X_priv_val)
             split_seed, teacher_seed, student_seed = self._draw_seeds(3)
             rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
             student = self._net("student")

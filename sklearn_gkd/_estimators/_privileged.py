@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 
 from sklearn_gkd._common.checks import check_finite, naming
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
+from sklearn_gkd._common.labels import check_columns, check_rows, column_labels
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
 FIT_REQUEST = dict.fromkeys(
@@ -57,6 +58,7 @@ def check_pairs(first: Pair, *others: Pair) -> None:
                 raise ValueError(
                     f"{pair.name_priv} was given without {name}. Give both, or neither."
                 )
+        check_rows(**{pair.name: pair.X, pair.name_priv: pair.X_priv})
         n_rows, n_priv = _n_rows(pair.X, pair.name), _n_rows(pair.X_priv, pair.name_priv)
         if n_priv != n_rows:
             raise ValueError(
@@ -125,7 +127,11 @@ class PrivilegedReader:
         Of what the transformer returns.
     columns : ndarray of str or None
         Column names, where X_priv was a DataFrame.
+    column_labels : Index or None
+        Labels of its columns, where they were no strings.
     """
+
+    column_labels: pd.Index | None = None
 
     def __init__(self, transformer: Any, n_channels: int | None):
         self.transformer = None if transformer is None else clone(transformer)
@@ -145,6 +151,7 @@ class PrivilegedReader:
             )
         with naming("X_priv"):
             self.columns = get_feature_names(X_priv)
+            self.column_labels = column_labels(X_priv)
             if self.transformer is not None:
                 self.transformer.fit(safe_indexing(X_priv, known), y[known])
         return self
@@ -183,6 +190,7 @@ class PrivilegedReader:
                 f"{name} has other column names than X_priv had in fit, or in another order. "
                 "Give the same columns."
             )
+        check_columns(column_labels(X_priv), self.column_labels, name, "X_priv")
         seen = has_information(X_priv, name)
         if self.shape is not None and not seen.any():
             return self.nothing(len(seen))

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import Interval, check_feature_names_in, fit_context
+from sklearn_gkd._common.labels import validate_columns
 from sklearn_gkd._common.series import as_table, series_shape
 
 
@@ -95,14 +96,17 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
     def _transform(self, series: np.ndarray) -> np.ndarray:
         """Return series (n, T', C') from series (n, T, C), a copy that may be changed in place."""
 
-    def _check_table(self, table: Any, **kwargs: Any) -> np.ndarray:
-        return validate_data(
+    def _check_table(self, table: Any, *, reset: bool, copy: bool = False) -> np.ndarray:
+        checked = validate_data(
             self,
             table,
+            reset=reset,
+            copy=copy,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
-            **kwargs,
         )
+        validate_columns(self, table, "X", reset=reset)
+        return checked
 
     def _names_in(self, input_features) -> np.ndarray:
         """Return the names of the columns that fit saw, as (T, C)."""
