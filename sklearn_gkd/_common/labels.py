@@ -16,13 +16,15 @@ def column_labels(X: Any) -> pd.Index | None:
 def validate_columns(estimator: Any, X: Any, name: str, *, reset: bool) -> None:
     """Remember labels that are not strings or, without reset, compare them with those of fit."""
     labels = column_labels(X)
-    if reset:
-        estimator._column_labels_ = labels
-    else:
-        check_columns(labels, getattr(estimator, "_column_labels_", None), name, "X")
+    if not reset:
+        check_columns(labels, getattr(estimator, "_column_labels", None), name)
+        return
+    vars(estimator).pop("_column_labels", None)
+    if labels is not None:
+        estimator._column_labels = labels
 
 
-def check_columns(labels: pd.Index | None, in_fit: pd.Index | None, name: str, of_fit: str) -> None:
+def check_columns(labels: pd.Index | None, in_fit: pd.Index | None, name: str) -> None:
     """Raise a ValueError where columns have other labels than in fit, or in another order.
 
     A numbering from 0, which pandas gives where there are no labels, contradicts numbers alone.
@@ -36,8 +38,8 @@ def check_columns(labels: pd.Index | None, in_fit: pd.Index | None, name: str, o
     at = _first_difference(labels, in_fit)
     if at is not None:
         raise ValueError(
-            f"{name} has other column labels than {of_fit} had in fit, or in another order: "
-            f"column {at} is {labels[at]!r} and was {in_fit[at]!r}. Give the same columns, or "
+            f"{name} has other column labels than in fit, or in another order: column "
+            f"{at} is {labels[at]!r} and was {in_fit[at]!r}. Give the same columns, or "
             f"{name}.to_numpy() where they are the same under other labels."
         )
 

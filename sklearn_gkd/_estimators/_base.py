@@ -25,6 +25,7 @@ from sklearn_gkd._common.compat import (
     check_y,
     clone_parametrized,
 )
+from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute, Labels, Net
 from sklearn_gkd._common.labels import validate_columns
 from sklearn_gkd._common.series import View, as_column, as_table, refuse_masked, series_shape
 from sklearn_gkd._common.splitting import hold_out
@@ -35,6 +36,7 @@ from sklearn_gkd._training.predicting import outputs
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device, resolve_net
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd._training.training import Outcome, Training
 from sklearn_gkd.losses import LossWeights
 
@@ -88,6 +90,9 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return OF_SERIES
 
     def __sklearn_clone__(self):
         clone = clone_parametrized(self)
@@ -212,6 +217,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
+    @plain_torch()
     def predict_proba(self, X):
         """Predict the probability of each class.
 
@@ -227,6 +233,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         """
         return torch.cat([logits.double().softmax(1).cpu() for logits in self._outputs(X)]).numpy()
 
+    @plain_torch()
     def predict(self, X):
         """Predict the class.
 
@@ -285,3 +292,10 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
         series = self._check_series(X_val, "X_val")
         return series, classes.encode(y_val, len(series))
+
+    def _fitted_state(self):
+        return {
+            **super()._fitted_state(),
+            "classes_": Labels("K"),
+            self._predicts_with: Net([("T", "C")], "K"),
+        }

@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_array
 
 from sklearn_gkd._common.checks import check_finite, naming
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
-from sklearn_gkd._common.labels import check_columns, check_rows, column_labels
+from sklearn_gkd._common.fitted_state import Attribute, ColumnNames, Count, Sizes, Transformer
+from sklearn_gkd._common.labels import check_rows, validate_columns
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
 FIT_REQUEST = dict.fromkeys(
@@ -127,11 +128,7 @@ class PrivilegedReader:
         Of what the transformer returns.
     columns : ndarray of str or None
         Column names, where X_priv was a DataFrame.
-    column_labels : Index or None
-        Labels of its columns, where they were no strings.
     """
-
-    column_labels: pd.Index | None = None
 
     def __init__(self, transformer: Any, n_channels: int | None):
         self.transformer = None if transformer is None else clone(transformer)
@@ -151,7 +148,7 @@ class PrivilegedReader:
             )
         with naming("X_priv"):
             self.columns = get_feature_names(X_priv)
-            self.column_labels = column_labels(X_priv)
+            validate_columns(self, X_priv, "X_priv", reset=True)
             if self.transformer is not None:
                 self.transformer.fit(safe_indexing(X_priv, known), y[known])
         return self
@@ -190,7 +187,7 @@ class PrivilegedReader:
                 f"{name} has other column names than X_priv had in fit, or in another order. "
                 "Give the same columns."
             )
-        check_columns(column_labels(X_priv), self.column_labels, name, "X_priv")
+        validate_columns(self, X_priv, name, reset=False)
         seen = has_information(X_priv, name)
         if self.shape is not None and not seen.any():
             return self.nothing(len(seen))
@@ -224,6 +221,14 @@ class PrivilegedReader:
                 f"{self.shape}. Give the same dates and bands."
             )
         return self.shape
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return {
+            "shape": Sizes(("T_priv", "C_priv")),
+            "n_channels": Count(optional=True),
+            "columns": ColumnNames(optional=True),
+            "transformer": Transformer(optional=True),
+        }
 
     def _gap_remedy(self) -> str:
         if self.transformer is not None:

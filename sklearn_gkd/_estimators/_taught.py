@@ -8,13 +8,14 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions
+from sklearn_gkd._common.fitted_state import Net, Part, Sizes
 from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._estimators._base import NetEstimator, Rows
 from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
+from sklearn_gkd._estimators._targets import Classes
 from sklearn_gkd._estimators._teacher import Lesson, teacher_rows
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device
-from sklearn_gkd._training.training import Outcome
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 
 
@@ -38,6 +39,20 @@ class TaughtEstimator(NetEstimator):
         "n_channels_priv": NetEstimator._parameter_constraints["n_channels"],
         "memory": [str, HasMethods(["cache"]), None],
     }
+
+    @property
+    def priv_transformer_(self):
+        """The fitted clone of priv_transformer."""
+        return self.priv_reader_.transformer
+
+    def _fitted_state(self):
+        seen_by_teacher = self._seen_by_teacher(("T", "C"), ("T_priv", "C_priv"))
+        return {
+            **super()._fitted_state(),
+            "priv_shape_": Sizes(("T_priv", "C_priv"), optional=True),
+            "teacher_": Net(seen_by_teacher, "K", of_teacher=True),
+            "priv_reader_": Part(PrivilegedReader, of_teacher=True),
+        }
 
     def _draw_seeds(self, n_seeds: int) -> list[int]:
         """Draw the seeds of the split, the teacher and the student.
@@ -70,7 +85,6 @@ class TaughtEstimator(NetEstimator):
         reader.fit(pairs[0].X_priv, labels, train)
         privileged = reader.read_pairs(*pairs)
         self.priv_reader_ = reader
-        self.priv_transformer_ = reader.transformer
         self.priv_shape_ = reader.shape
         return privileged
 
@@ -80,7 +94,7 @@ class TaughtEstimator(NetEstimator):
         return self._net("teacher") if is_network else self.teacher
 
     def _lesson(
-        self, rows: Rows, privileged: Privileged, outcome: Outcome, groups, split_seed, seed
+        self, rows: Rows, privileged: Privileged, classes: Classes, groups, split_seed, seed
     ) -> Lesson:
         """Return what the teacher is to learn, and from which rows."""
         view, seen = privileged
@@ -93,7 +107,7 @@ class TaughtEstimator(NetEstimator):
             train=train,
             valid=valid,
             folds=folds(self.teacher_cv, rows.codes, train, groups, split_seed, "teacher_cv"),
-            outcome=outcome,
+            outcome=classes,
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),
             seed=seed,

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import Interval, check_feature_names_in, fit_context
+from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
 from sklearn_gkd._common.labels import validate_columns
 from sklearn_gkd._common.series import as_table, series_shape
 
@@ -112,6 +113,9 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
         """Return the names of the columns that fit saw, as (T, C)."""
         check_is_fitted(self)
         return check_feature_names_in(self, input_features).reshape(self.series_shape_)
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return OF_SERIES
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

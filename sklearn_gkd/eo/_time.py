@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import OneToOneFeatureMixin
 
+from sklearn_gkd._common.fitted_state import FloatArray
 from sklearn_gkd.eo._base import SeriesTransformer, as_days
 
 
@@ -103,6 +104,13 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
             series, self.days_, row, channel, before[gap], after[gap], self.days_[step]
         )
         return series
+
+    def _fitted_state(self):
+        return {
+            **super()._fitted_state(),
+            "medians_": FloatArray(("T", "C")),
+            "days_": FloatArray(("T",)),
+        }
 
 
 class Resample(SeriesTransformer):

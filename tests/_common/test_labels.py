@@ -24,10 +24,10 @@ DATES = pd.to_datetime(["2016-01-12", "2016-01-24", "2016-02-05"])
 def test_columns_are_compared_where_scikit_learn_does_not(labels):
     frame = pd.DataFrame(np.zeros((2, 3)), columns=labels)
     seen = column_labels(frame)
-    check_columns(column_labels(frame.copy()), seen, "X_val", "X")
+    check_columns(column_labels(frame.copy()), seen, "X_val")
     for other in (frame.iloc[:, ::-1], frame.iloc[:, [0, 2, 1]], frame.iloc[:, [0, 1, 1]]):
-        with pytest.raises(ValueError, match=r"^X_val has other column labels than X had in fit"):
-            check_columns(column_labels(other), seen, "X_val", "X")
+        with pytest.raises(ValueError, match=r"^X_val has other column labels than in fit"):
+            check_columns(column_labels(other), seen, "X_val")
 
 
 def test_columns_without_labels_contradict_none():
@@ -35,8 +35,8 @@ def test_columns_without_labels_contradict_none():
     named = column_labels(pd.DataFrame(np.zeros((2, 2)), columns=names))
     numbered = column_labels(pd.DataFrame(np.zeros((2, 2))))
     for labels, others in [(named, numbered), (named, None), (numbered, None)]:
-        check_columns(labels, others, "X", "X")
-        check_columns(others, labels, "X", "X")
+        check_columns(labels, others, "X")
+        check_columns(others, labels, "X")
 
 
 def test_strings_are_left_to_scikit_learn():

@@ -52,7 +52,7 @@ def test_columns_in_another_order_are_refused(series, clf, frame):
         ),
     }
     for name, call in calls.items():
-        with pytest.raises(ValueError, match=f"^{name} has other column labels than X"):
+        with pytest.raises(ValueError, match=f"^{name} has other column labels than in fit"):
             call()
 
 
@@ -67,7 +67,7 @@ def test_a_fit_forgets_the_labels_of_the_one_before(series, clf, frame):
 def test_transformers_compare_columns(frame):
     for transformer in (GapFiller(2), SpectralIndices(bands=["B4", "B8"], n_channels=2)):
         transformer.fit(frame).transform(frame)
-        with pytest.raises(ValueError, match="X has other column labels than X had in fit"):
+        with pytest.raises(ValueError, match="X has other column labels than in fit"):
             transformer.transform(frame.iloc[:, ::-1])
 
 
