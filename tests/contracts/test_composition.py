@@ -98,6 +98,28 @@ def test_masked_values_are_missing_in_every_argument(series, clf):
     np.testing.assert_array_equal(boosting.fit(X, series.y).predict_proba(X), expected)
 
 
+# Output as frames
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_transformers_within_give_the_same_with_any_output(series, clf, library):
+    X = np.where(np.random.RandomState(0).uniform(size=series.X.shape) < 0.1, np.nan, series.X)
+    clf.set_params(priv_transformer=GapFiller(), max_epochs=1)
+    of_series = make_pipeline(GapFiller(), clf)
+    table, priv_table = X.reshape(120, -1), series.X_priv.reshape(120, -1)
+    channels = {"n_channels": 2, "n_channels_priv": 4, "priv_transformer": GapFiller(4)}
+    of_tables = make_pipeline(GapFiller(2), clone(clf).set_params(**channels))
+    calls = [(of_series, X, series.X_priv), (of_tables, table, priv_table)]
+
+    def predicted(pipeline, X, X_priv):
+        return clone(pipeline).fit(X, series.y, gkdclassifier__X_priv=X_priv).predict_proba(X)
+
+    expected = [predicted(*call) for call in calls]
+    with sklearn.config_context(transform_output=library):
+        for call, probabilities in zip(calls, expected, strict=True):
+            np.testing.assert_array_equal(predicted(*call), probabilities)
+
+
 # Nested parameters
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -128,3 +129,25 @@ def test_errors_of_shape(transformer, gappy):
         transformer.transform(gappy.reshape(40, 9, 4))
     with pytest.raises(ValueError, match="33 features"):
         transformer.transform(table[:, :33])
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("of", ["all", "one"])
+def test_set_output_makes_frames_of_tables_alone(transformer, gappy, library, of):
+    expected = clone(transformer).fit_transform(gappy)
+    if of == "one":
+        transformer.set_output(transform=library)
+    with sklearn.config_context(transform_output=library if of == "all" else None):
+        for transformed in (
+            transformer.fit_transform(gappy),
+            transformer.fit(gappy).transform(gappy),
+        ):
+            assert type(transformed) is np.ndarray
+            np.testing.assert_array_equal(transformed, expected)
+        transformer.set_params(n_channels=3)
+        frame = transformer.fit_transform(pd.DataFrame(as_table(gappy), index=np.arange(40) + 7))
+        assert type(frame).__module__.startswith(library)
+        np.testing.assert_array_equal(frame.to_numpy(), as_table(expected))
+        assert list(frame.columns) == list(transformer.get_feature_names_out())
+        if library == "pandas":
+            assert frame.index.tolist() == list(range(7, 47))
