@@ -84,7 +84,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     class_weight : dict or "balanced", default=None
         Weight of the rows of each class in both nets' cross-entropy and validation accuracy;
         "balanced" is inversely proportional to the classes' training rows.
-    memory : str or joblib.Memory, default=None
+    memory : str, path-like or joblib.Memory, default=None
         Where the teacher's targets are kept, to be used again by every fit whose teacher would be
         the same, in this process or another: a search over alpha, beta, gamma, temperature and
         the student fits one teacher for each fold. With random_state=None too, the teacher and
