@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
     validate_params,
 )
+from sklearn.utils._set_output import _wrap_data_with_container as wrap_output
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _check_y as check_y
@@ -53,4 +54,5 @@ __all__ = [
     "safe_indexing",
     "validate_parameter_constraints",
     "validate_params",
+    "wrap_output",
 ]

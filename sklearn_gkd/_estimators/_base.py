@@ -13,7 +13,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 from skorch import NeuralNet
@@ -28,7 +27,8 @@ from sklearn_gkd._common.compat import (
     clone_parametrized,
 )
 from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute, Labels, Net
-from sklearn_gkd._common.series import View, as_table, series_shape
+from sklearn_gkd._common.labels import validate_columns
+from sklearn_gkd._common.series import View, as_column, as_table, refuse_masked, series_shape
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._targets import Classes
 from sklearn_gkd._estimators._weights import normalized
@@ -263,6 +263,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             checked = validate_data(
                 self, table, dtype=np.float32, ensure_all_finite=False, **kwargs
             )
+        validate_columns(self, table, name, reset=kwargs["reset"])
         own_name = type(self).__name__
         n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
         check_finite(
@@ -323,11 +324,11 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         Sets classes_ and series_shape_. The validation rows are X_val and y_val where they are
         given, and otherwise held out from X. The weights are those of the rows of X.
         """
+        view, codes, classes = self._check_training_set(X, y)
         if groups is not None:
             with naming("groups"):
-                np.unique(column_or_1d(groups))
-                check_consistent_length(X, groups)
-        view, codes, classes = self._check_training_set(X, y)
+                np.unique(as_column(groups, "groups"))
+                check_consistent_length(codes, groups)
         train, valid = np.arange(len(codes)), np.arange(0)
         if X_val is not None or y_val is not None:
             series_val, codes_val = self._check_validation_set(X_val, y_val, classes)
@@ -347,6 +348,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         table, shape = as_table(X, "X")
         if y is not None:
             with naming("y"):
+                refuse_masked(y, "y")
                 y = check_y(y, estimator=self)
                 check_classification_targets(y)
         table, y = self._check_table(table, "X", y=y, reset=True)

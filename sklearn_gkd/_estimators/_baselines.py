@@ -11,6 +11,7 @@ from torch import nn
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import as_table
 from sklearn_gkd._estimators._base import NetClassifier
 from sklearn_gkd._estimators._privileged import FIT_REQUEST
@@ -135,6 +136,8 @@ checkpoint, device, random_state, verbose
         """
         task = Task.of_fit(self, X, y, 1)
         with fresh_fit(self):
+            check_rows(X=X, y=y, sample_weight=sample_weight, groups=groups)
+            check_rows(X_val=X_val, y_val=y_val)
             split_seed, seed = self._draw_seeds(2)
             weights, (X, y, groups) = leave_out_weightless(sample_weight, X, y=y, groups=groups)
             rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)

@@ -8,6 +8,7 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._estimators._base import NetClassifier
 from sklearn_gkd._estimators._privileged import (
     Pair,
@@ -84,7 +85,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     class_weight : dict or "balanced", default=None
         Weight of the rows of each class in both nets' cross-entropy and validation accuracy;
         "balanced" is inversely proportional to the classes' training rows.
-    memory : str or joblib.Memory, default=None
+    memory : str, path-like or joblib.Memory, default=None
         Where the teacher's targets are kept, to be used again by every fit whose teacher would be
         the same, in this process or another: a search over alpha, beta, gamma, temperature and
         the student fits one teacher for each fold. With random_state=None too, the teacher and
@@ -242,7 +243,11 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             Privileged information: row i belongs to row i of X. A row that is NaN throughout has
             none, and teaches the student by its label alone. Without X_priv the student learns
             from the labels alone, and where beta or gamma is positive a
-            `PrivilegedInformationWarning` says so.
+            `PrivilegedInformationWarning` says so. Where two arguments are pandas objects, the
+            labels of their rows must agree. A step of a Pipeline that drops or adds rows, as
+            imbalanced-learn's samplers do, does so with X and y alone: draw the rows of both
+            before, ``rows, y = sampler.fit_resample(np.arange(len(y))[:, None], y)`` and fit on
+            ``X[rows.ravel()], y, X_priv=X_priv[rows.ravel()]``.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row in every term of both nets' losses, beside `class_weight`, and in
             their validation accuracy; only ratios matter. A row of weight 0 is left out before
@@ -274,6 +279,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         """
         task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
+            check_rows(X=X, y=y, X_priv=X_priv, sample_weight=sample_weight, groups=groups)
+            check_rows(X_val=X_val, y_val=y_val, X_priv_val=X_priv_val)
             split_seed, teacher_seed, student_seed = self._draw_seeds(3)
             weights, (X, y, X_priv, groups) = self._leave_out_weightless(
                 sample_weight, X, y=y, X_priv=X_priv, groups=groups

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array
 from sklearn_gkd._common.checks import check_finite, naming
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
 from sklearn_gkd._common.fitted_state import Attribute, ColumnNames, Count, Sizes, Transformer
+from sklearn_gkd._common.labels import check_rows, validate_columns
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
 FIT_REQUEST = dict.fromkeys(
@@ -68,16 +69,22 @@ def check_pairs(first: Pair, *others: Pair) -> None:
                 raise ValueError(
                     f"{pair.name_priv} was given without {name}. Give both, or neither."
                 )
-        with naming(pair.name):
-            n_rows = num_samples(pair.X)
-        with naming(pair.name_priv):
-            n_priv = num_samples(pair.X_priv)
+        check_rows(**{pair.name: pair.X, pair.name_priv: pair.X_priv})
+        n_rows, n_priv = _n_rows(pair.X, pair.name), _n_rows(pair.X_priv, pair.name_priv)
         if n_priv != n_rows:
             raise ValueError(
                 f"{pair.name_priv} has {n_priv} rows and {pair.name} has {n_rows}. Row i of "
                 f"{pair.name_priv} must be the privileged information of row i of {pair.name} (a "
-                "row without any is NaN throughout)."
+                "row without any is NaN throughout). Where a step of a Pipeline drops or adds "
+                f"rows, {pair.name_priv} does not follow: resample both before the Pipeline, by "
+                "the same row numbers."
             )
+
+
+def _n_rows(X: Any, name: str) -> int:
+    X = as_array(X, name)
+    with naming(name):
+        return num_samples(X)
 
 
 class Privileged(NamedTuple):
@@ -151,6 +158,7 @@ class PrivilegedReader:
             )
         with naming("X_priv"):
             self.columns = get_feature_names(X_priv)
+            validate_columns(self, X_priv, "X_priv", reset=True)
             if self.transformer is not None:
                 self.transformer.fit(safe_indexing(X_priv, known), y[known])
         return self
@@ -189,6 +197,7 @@ class PrivilegedReader:
                 f"{name} has other column names than X_priv had in fit, or in another order. "
                 "Give the same columns."
             )
+        validate_columns(self, X_priv, name, reset=False)
         seen = has_information(X_priv, name)
         if self.shape is not None and not seen.any():
             return self.nothing(len(seen))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import column_or_1d
 from torch import Tensor, nn
 
 from sklearn_gkd._common.checks import naming
+from sklearn_gkd._common.series import as_column
 from sklearn_gkd.losses import DistillationLoss, LabelLoss, LossWeights, row_weights
 
 
@@ -69,7 +69,7 @@ class Classes:
     def encode(self, y_val: Any, n_rows: int) -> np.ndarray:
         """Return the codes of validation rows, which have no classes of their own."""
         with naming("y_val"):
-            y_val = column_or_1d(y_val)
+            y_val = as_column(y_val, "y_val")
             unknown = np.setdiff1d(y_val, self.labels)
         if len(y_val) != n_rows:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Base of the estimators that a teacher teaches: what the teacher sees, and what it is to learn."""
 
+import os
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -39,7 +40,7 @@ class TaughtEstimator(NetEstimator):
         "teacher_cv": ["cv_object"],
         "priv_transformer": [HasMethods(["fit", "transform"]), None],
         "n_channels_priv": NetEstimator._parameter_constraints["n_channels"],
-        "memory": [str, HasMethods(["cache"]), None],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
     }
 
     @property

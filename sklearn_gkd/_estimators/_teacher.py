@@ -1,6 +1,7 @@
 """A fitted teacher's targets for each row: from a net or any classifier, out of fold, reused."""
 
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -249,7 +250,7 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
     ----------
     lesson : Lesson
         What is taught.
-    memory : None, str or joblib.Memory
+    memory : None, str, path-like or joblib.Memory
         Where targets are kept, as in `sklearn.pipeline.Pipeline`.
     store : Store
         Where the states of the teacher's trainings lie.
@@ -262,6 +263,7 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
     teacher : fitted teacher or None
         None where the targets come from the memory.
     """
+    memory = os.fspath(memory) if isinstance(memory, os.PathLike) else memory
     location = check_memory(memory).location
     key = lesson.key() if location else None
     if key is None:

@@ -9,12 +9,18 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gkd._common.checks import fresh_fit
-from sklearn_gkd._common.compat import Interval, check_feature_names_in, fit_context
+from sklearn_gkd._common.compat import Interval, check_feature_names_in, fit_context, wrap_output
 from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
+from sklearn_gkd._common.labels import validate_columns
 from sklearn_gkd._common.series import as_table, series_shape
 
 
-class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
+class SeriesTransformer(  # which makes frames itself, of tables alone
+    TransformerMixin,
+    BaseEstimator,
+    ABC,
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]
+):
     """Transformer of series that come as (n, T, C) or as tables (n, T * C).
 
     A subclass writes `_learn` and `_transform`, which are given series (n, T, C) with gaps (NaN)
@@ -57,6 +63,23 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
             self._learn(table.reshape(-1, *self.series_shape_))
         return self
 
+    def fit_transform(self, X, y=None):
+        """Fit, and transform the training series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            As in `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray or DataFrame
+            As of `transform`.
+        """
+        return self.fit(X, y).transform(X)
+
     def transform(self, X):
         """Transform series of the dates and channels that fit saw.
 
@@ -69,7 +92,8 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         ndarray, 3-D where X is and a table where X is one
-            float32 if X is, float64 otherwise.
+            float32 if X is, float64 otherwise. With ``set_output``, or scikit-learn's
+            ``set_config(transform_output=...)``, a table is a DataFrame.
 
         Raises
         ------
@@ -86,7 +110,9 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
             )
         table = self._check_table(table, reset=False, copy=True)
         series = self._transform(table.reshape(-1, *self.series_shape_))
-        return series.reshape(len(series), -1) if shape is None else series
+        if shape is not None:
+            return series
+        return wrap_output("transform", series.reshape(len(series), -1), X, self)
 
     @abstractmethod
     def _learn(self, series: np.ndarray) -> None:
@@ -96,14 +122,17 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
     def _transform(self, series: np.ndarray) -> np.ndarray:
         """Return series (n, T', C') from series (n, T, C), a copy that may be changed in place."""
 
-    def _check_table(self, table: Any, **kwargs: Any) -> np.ndarray:
-        return validate_data(
+    def _check_table(self, table: Any, *, reset: bool, copy: bool = False) -> np.ndarray:
+        checked = validate_data(
             self,
             table,
+            reset=reset,
+            copy=copy,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
-            **kwargs,
         )
+        validate_columns(self, table, "X", reset=reset)
+        return checked
 
     def _names_in(self, input_features) -> np.ndarray:
         """Return the names of the columns that fit saw, as (T, C)."""

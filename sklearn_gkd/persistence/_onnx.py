@@ -86,6 +86,11 @@ def _input_shape(before: list, classifier: NetClassifier) -> tuple[int, ...]:
 def _labels(classes: np.ndarray) -> np.ndarray:
     """Return the classes as ONNX has them: strings, int64, or numbers as they are."""
     if classes.dtype.kind in "iu":
+        if classes.max() > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"classes_ hold {classes.max()}, and the labels of an ONNX model are int64. Fit on "
+                "smaller numbers, or on strings."
+            )
         return classes.astype(np.int64)
     if classes.dtype.kind in "OU":
         if not all(isinstance(label, str) for label in classes):
@@ -94,6 +99,11 @@ def _labels(classes: np.ndarray) -> np.ndarray:
                 "on strings, or on numbers."
             )
         return classes.astype(object)
+    if classes.dtype not in (bool, np.float16, np.float32, np.float64):
+        raise ValueError(
+            f"classes_ have dtype {classes.dtype}, which the labels of an ONNX model have not. Fit "
+            "on strings, or on integers."
+        )
     return classes
 
 
@@ -122,7 +132,7 @@ def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     TypeError
         If the estimator, or a step of the Pipeline, is another; the message names the step.
     ValueError
-        If it is not fitted, or its classes are of several types.
+        If it is not fitted, or its classes are of several types, or of one that ONNX lacks.
     ModuleNotFoundError
         Without the extra ``onnx``.
 
