@@ -223,7 +223,7 @@ def test_the_type_of_a_number_does_not_matter(number, series, through_file):
     X = (series.X_priv / 10_000).astype(np.float32)
     indices = SpectralIndices(offset=number(-0.1)).fit(X)
     if number is np.longdouble:
-        with pytest.raises(TypeError, match="offset of SpectralIndices: .*no plain value"):
+        with pytest.raises(TypeError, match=r"offset of SpectralIndices: .*no plain value"):
             through_file(indices)
     else:
         assert through_file(indices).transform(X).tobytes() == indices.transform(X).tobytes()
