@@ -1,11 +1,11 @@
 """Hashes that name what is computed: of values, of the code behind them, and of versions."""
 
+import hashlib
 import os
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from site import getsitepackages
 from typing import Any
@@ -14,9 +14,11 @@ from joblib.hashing import NumpyHasher
 
 from sklearn_gkd._common.files import versions
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+_LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
 _INSTALLED = tuple(
     f"{Path(folder).resolve()}{os.sep}"
-    for folder in {*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), *getsitepackages()}
+    for folder in [str(_PACKAGE), *_LIBRARIES, *getsitepackages()]
 )
 _OF_NO_MEANING = {"__dict__", "__weakref__", "__doc__", "__firstlineno__", "__static_attributes__"}
 
@@ -24,13 +26,23 @@ _OF_NO_MEANING = {"__dict__", "__weakref__", "__doc__", "__firstlineno__", "__st
 def fingerprint(*content: Any) -> str | None:
     """Return a hash of the content, of the code behind it, and of the versions that compute.
 
-    Code is that of the classes and functions in the content, and of what it uses, outside of
-    installed packages. None stands for what cannot be hashed: nothing is to be named by it.
+    Code is that of the classes and functions in the content and of all that they use, as it was
+    loaded, outside of installed packages. None stands for what cannot be hashed: nothing is to be
+    named by it.
     """
     try:
-        return _Hasher("md5").hash([content, list(versions().values())])
+        return _Hasher("md5").hash([content, list(versions().values()), _own_code()])
     except Exception:  # whatever an object raises that does not want to be pickled
         return None
+
+
+@cache
+def _own_code() -> str:
+    """Return a hash of this package's files, which a version does not tell apart in a checkout."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 class _Hasher(NumpyHasher):
@@ -56,62 +68,29 @@ class _Hasher(NumpyHasher):
         if id(obj) in self.hashed:
             return "known", name
         self.hashed.add(id(obj))
-        files = sorted(_contents_of_all_used_by(module)) if module is not None else []
-        stands_in_a_file = files and "<" not in name and not isinstance(obj, types.FunctionType)
-        return name, files, None if stands_in_a_file else _by_value(obj)
+        return name, _parts(obj)
 
 
 def _is_installed(module: types.ModuleType) -> bool:
     """Return whether a module is of an installed package or of Python itself."""
     if module.__name__ == "__main__":
         return False
-    path = _source(module)
-    return str(path).startswith(_INSTALLED) if path else module.__name__ in sys.builtin_module_names
-
-
-def _source(module: types.ModuleType | None) -> Path | None:
     path = getattr(module, "__file__", None)
-    return Path(path).resolve() if path else None
+    if path is None:
+        return module.__name__ in sys.builtin_module_names
+    return str(Path(path).resolve()).startswith(_INSTALLED)
 
 
-def _contents_of_all_used_by(module: types.ModuleType) -> set[tuple[str, bytes]]:
-    """Return the file's content of a module, and those of all not installed that it uses."""
-    found: dict[str, types.ModuleType] = {}
-    left = [module]
-    while left:
-        one = left.pop()
-        if one.__name__ not in found and not _is_installed(one):
-            found[one.__name__] = one
-            left += _used_by(one)
-    contents = set()
-    for name, one in found.items():
-        path = _source(one)
-        if path and path.is_file() and name != "__main__":
-            contents.add((name, _content(path, path.stat().st_mtime_ns)))
-    return contents
-
-
-def _used_by(module: types.ModuleType) -> Iterator[types.ModuleType]:
-    for value in list(vars(module).values()):
-        name = value.__name__ if isinstance(value, types.ModuleType) else None
-        name = name or getattr(value, "__module__", None)
-        if isinstance(name, str) and name in sys.modules:
-            yield sys.modules[name]
-
-
-@lru_cache(maxsize=1024)
-def _content(path: Path, modified: int) -> bytes:
-    return path.read_bytes()
-
-
-def _by_value(obj: Any) -> Any:
-    """Return what a class or function is made of."""
+def _parts(obj: Any) -> Any:
+    """Return what a class, a function or a module is made of, as it was loaded."""
     if isinstance(obj, types.FunctionType):
         names = _names(obj.__code__)
         used = {name: obj.__globals__[name] for name in names if name in obj.__globals__}
         cells = [cell.cell_contents for cell in obj.__closure__ or ()]
         return _code(obj.__code__), obj.__defaults__, obj.__kwdefaults__, cells, used
     parts = {name: _unwrapped(v) for name, v in vars(obj).items() if name not in _OF_NO_MEANING}
+    if isinstance(obj, types.ModuleType):
+        return {name: value for name, value in parts.items() if not name.startswith("__")}
     return obj.__bases__, parts
 
 

@@ -36,6 +36,7 @@ from sklearn_gkd._training.predicting import outputs
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device, resolve_net
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd._training.training import Outcome, Training
 from sklearn_gkd.losses import LossWeights
 
@@ -215,6 +216,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
+    @plain_torch()
     def predict_proba(self, X):
         """Predict the probability of each class.
 
@@ -230,6 +232,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         """
         return torch.cat([logits.double().softmax(1).cpu() for logits in self._outputs(X)]).numpy()
 
+    @plain_torch()
     def predict(self, X):
         """Predict the class.
 

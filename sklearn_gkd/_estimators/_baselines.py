@@ -16,6 +16,7 @@ from sklearn_gkd._estimators._base import NetClassifier
 from sklearn_gkd._estimators._privileged import FIT_REQUEST
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.networks._architectures import MLP
 
 
@@ -102,6 +103,7 @@ checkpoint, device, random_state, verbose
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
     def fit(self, X, y, *, groups=None, X_val=None, y_val=None):
         """Train the net on the labels.
 

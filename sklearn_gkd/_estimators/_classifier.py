@@ -1,4 +1,4 @@
-"""The classifier that is taught by privileged information, and the paper's settings of it."""
+"""The classifier that is taught by privileged information."""
 
 from typing import Any, ClassVar
 
@@ -15,12 +15,13 @@ from sklearn_gkd._estimators._privileged import (
 )
 from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._estimators._teacher import (
-    check_features,
+    check_teacher,
     teach,
     teacher_outputs,
 )
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width, resolve_device
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.losses import LossWeights
 
 
@@ -44,8 +45,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         described in `networks`; or a skorch net such as `networks.SeriesNet`, whose own learning
         rate, epochs and batch size then hold, and whose parameters can be set and searched as
         ``student__lr`` or ``student__module__width``. The teacher may also be any classifier with
-        `predict_proba`, which is cloned and fitted on its views side by side in a table. It has
-        no features: beta must then be 0.
+        `predict_proba`, which is cloned and fitted on its views side by side in a table; one that
+        is fitted already, on classes of y, stays so as ``FrozenEstimator(teacher)``. It has no
+        features: beta must then be 0.
     alpha : float, default=1.0
         Weight of the labels.
     beta : float, default=1.0
@@ -210,6 +212,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
     def fit(
         self,
         X,
@@ -283,10 +286,11 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
                     lesson = self._lesson(
                         rows, privileged, classes, groups, split_seed, teacher_seed
                     )
-                    check_features(self.beta, lesson, width)
+                    check_teacher(self.beta, lesson, width)
                     targets, teacher = teach(lesson, self.memory, self._states(), task)
                     if teacher is not None:
                         self.teacher_ = teacher
+                        self._teacher_codes_ = lesson.codes_of(teacher)
                     rows = rows.with_taught(privileged.seen)
                     weights = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
                     taught = {"taught": targets, "weights": LossWeights(*weights)}
@@ -294,6 +298,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         task.end({})
         return self
 
+    @plain_torch()
     def teacher_predict_proba(self, X, X_priv):
         """Predict the probability of each class by the teacher, which sees X_priv too.
 
@@ -327,5 +332,6 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             )
         views = self._seen_by_teacher(series, view.series)
         device = resolve_device(self.device)
-        logits, _ = teacher_outputs(self.teacher_, views, len(self.classes_), device)
+        codes = getattr(self, "_teacher_codes_", None)
+        logits, _ = teacher_outputs(self.teacher_, codes, views, len(self.classes_), device)
         return logits.double().softmax(dim=1).numpy()

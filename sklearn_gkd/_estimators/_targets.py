@@ -69,6 +69,17 @@ class Classes:
             )
         return np.searchsorted(self.labels, y_val)
 
+    def codes_of(self, labels: np.ndarray) -> np.ndarray:
+        """Return the codes of the classes of a teacher that came fitted."""
+        code_of = {label: code for code, label in enumerate(self.labels.tolist())}
+        unknown = [label for label in labels.tolist() if label not in code_of]
+        if unknown:
+            raise ValueError(
+                f"teacher was fitted on classes that y does not have: {unknown}, beside "
+                f"{list(code_of)}. Give a teacher of y's classes, or labels of y as the teacher's."
+            )
+        return np.array([code_of[label] for label in labels.tolist()])
+
     def loss(self, weights: LossWeights | None = None) -> nn.Module:
         """Return cross-entropy or, with weights, the paper's loss."""
         if weights is None:

@@ -12,10 +12,10 @@ from sklearn_gkd._common.fitted_state import Net, Part, Sizes
 from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._estimators._base import NetEstimator, Rows
 from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
+from sklearn_gkd._estimators._targets import Classes
 from sklearn_gkd._estimators._teacher import Lesson, teacher_rows
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device
-from sklearn_gkd._training.training import Outcome
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 
 
@@ -94,7 +94,7 @@ class TaughtEstimator(NetEstimator):
         return self._net("teacher") if is_network else self.teacher
 
     def _lesson(
-        self, rows: Rows, privileged: Privileged, outcome: Outcome, groups, split_seed, seed
+        self, rows: Rows, privileged: Privileged, classes: Classes, groups, split_seed, seed
     ) -> Lesson:
         """Return what the teacher is to learn, and from which rows."""
         view, seen = privileged
@@ -107,7 +107,7 @@ class TaughtEstimator(NetEstimator):
             train=train,
             valid=valid,
             folds=folds(self.teacher_cv, rows.codes, train, groups, split_seed, "teacher_cv"),
-            outcome=outcome,
+            outcome=classes,
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),
             seed=seed,

@@ -256,8 +256,8 @@ def _report_or_raise(net: NeuralNet, role: str, ended_by: BaseException) -> str:
     if diverged:
         message = (
             f"The loss of the {role} became NaN or infinite in epoch {n_complete + 1}, at a "
-            f"learning rate of {net.lr:g}. Give a smaller one, and X and X_priv without extreme "
-            "values. This was after "
+            f"learning rate of {net.lr:g}. Give a smaller one, and series without extreme values. "
+            "This was after "
         )
     message += f"{n_complete} of {net.max_epochs} epochs"
     if not (n_complete and (best if diverged else role != "teacher")):

@@ -84,25 +84,31 @@ def test_functions_that_call_each_other():
     assert fingerprint(namespace["f"]) == fingerprint(namespace["f"]) is not None
 
 
-def test_a_module_is_its_file_and_those_that_it_imports(tmp_path, monkeypatch):
+def test_code_of_modules_is_as_it_was_loaded(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     helper, module = tmp_path / "own_helper.py", tmp_path / "own_network.py"
-    helper.write_text("def scale(x):\n    return 2 * x\n")
-    module.write_text(
-        "import own_helper\nclass Net:\n    def forward(self, x):\n        return x\n"
-    )
+
+    def write(factor, shift):
+        helper.write_text(f"def scale(x): return {factor} * x\n")
+        module.write_text(
+            "import own_helper\n"
+            f"class Net:\n    def forward(self, x): return own_helper.scale(x) + {shift}\n"
+        )
+        importlib.invalidate_caches()
 
     def hash_anew():
         for name in ("own_helper", "own_network"):
             sys.modules.pop(name, None)
-        importlib.invalidate_caches()
         return fingerprint(importlib.import_module("own_network").Net)
 
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    write(2, 1)
     first = hash_anew()
     assert hash_anew() == first
-    helper.write_text("def scale(x):\n    return 30 * x\n")
+    write(30, 1)
+    assert fingerprint(sys.modules["own_network"].Net) == first
     second = hash_anew()
-    module.write_text(module.read_text() + "    # edited\n")
+    write(30, 20)
     assert len({first, second, hash_anew()}) == 3
 
 
