@@ -1,21 +1,18 @@
-"""Objects: their mean series, what a classifier is fitted on, and the classes it predicts."""
+"""Objects: their mean series, and what a classifier is fitted on."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csc_array
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.compat import StrOptions, validate_params
-from sklearn_gkd._common.files import missing_extra, replacing
+from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._optical import SpectralIndices
 from sklearn_gkd.eo._radar import from_decibel, to_decibel
-from sklearn_gkd.eo.raster._predicting import most_probable, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names
+from sklearn_gkd.eo.raster._vectors import check_index, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
@@ -167,10 +164,10 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
     a    -12.0
     b    -11.0
     """
-    _check_index(polygons)
+    check_index(polygons)
     X = radar.reindex(polygons.index)
     usable = X.notna().any(axis=1) & polygons[y].notna()
-    _warn_of("without radar or without a class, and left out", polygons.index[~usable])
+    warn_of("without radar or without a class, and left out", polygons.index[~usable])
     rows = polygons[usable]
     return Bunch(
         X=X[usable],
@@ -178,53 +175,6 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
         y=rows[y].to_numpy(),
         groups=None if groups is None else rows[groups].to_numpy(),
     )
-
-
-def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabilities=False):
-    """Classify objects, and write their polygons with the classes to a GeoPackage.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Fitted.
-    series : DataFrame
-        By `object_series`, with the columns that fit saw.
-    polygons : GeoDataFrame
-        Indexed as `series` is.
-    out : str or path-like
-        GeoPackage (``.gpkg``). If writing fails, an earlier file stays as it was.
-    probabilities : bool, default=False
-        Whether to add a column ``p_<class>`` for each class.
-
-    Returns
-    -------
-    GeoDataFrame
-        `polygons` with the columns ``predicted`` and ``confidence``, the probability of the
-        class that is predicted; both are missing where the series has no data, or gaps that the
-        estimator does not take.
-
-    Examples
-    --------
-    >>> from sklearn_gkd.eo.raster import object_series, predict_objects
-    >>> series = object_series(stack, fields)  # doctest: +SKIP
-    >>> predict_objects(clf, series, fields, "fields.gpkg").predicted  # doctest: +SKIP
-    """
-    check_is_fitted(estimator)
-    series = series.reindex(polygons.index)
-    names = None if getattr(estimator, "feature_names_in_", None) is None else series.columns
-    of_classes = predict_probabilities(estimator, series.to_numpy(np.float64), names)
-    of_classes = of_classes.astype(np.float64)
-    class_names = np.array([None, *map(str, estimator.classes_)], dtype=object)
-    objects = polygons.copy()
-    predicted = class_names[most_probable(of_classes)]
-    objects["predicted"] = pd.Series(predicted, index=objects.index, dtype=object)
-    objects["confidence"] = of_classes.max(axis=1)
-    if probabilities:
-        for name, values in zip(estimator.classes_, of_classes.T, strict=True):
-            objects[f"p_{name}"] = values
-    with replacing(out) as partial_path:
-        objects.to_file(partial_path, driver="GPKG", layer=Path(out).stem, index=True)
-    return objects
 
 
 class _PixelValues:
@@ -256,7 +206,7 @@ def _coverage(stack: xarray.DataArray, polygons) -> csc_array:
     """Return the share of each pixel that each polygon covers, (n_polygons, height * width)."""
     if polygons.crs is None:
         raise ValueError("polygons have no CRS. Give them one: polygons.set_crs(32630).")
-    _check_index(polygons)
+    check_index(polygons)
     polygons = polygons.to_crs(stack.rio.crs)
     shapes = polygons.geometry
     empty = (shapes.isna() | shapes.is_empty).to_numpy()
@@ -273,9 +223,9 @@ def _coverage(stack: xarray.DataArray, polygons) -> csc_array:
     found = exact_extract(grid, features, ["cell_id", "coverage"], output="pandas")
     cells, shares = found["cell_id"].to_numpy(), found["coverage"].to_numpy()
     counts = np.array([len(of_polygon) for of_polygon in cells], dtype=int)
-    _warn_of("empty", polygons.index[empty])
-    _warn_of("invalid (mend them by polygons.make_valid())", polygons.index[invalid])
-    _warn_of("outside of the stack", polygons.index[usable[counts == 0]])
+    warn_of("empty", polygons.index[empty])
+    warn_of("invalid (mend them by polygons.make_valid())", polygons.index[invalid])
+    warn_of("outside of the stack", polygons.index[usable[counts == 0]])
     columns = np.concatenate([np.empty(0, dtype=np.int64), *cells]).astype(np.int64)
     values = np.concatenate([np.empty(0), *shares])
     rows = np.repeat(usable, counts)
@@ -302,19 +252,3 @@ def _means(stack: xarray.DataArray, coverage: csc_array, pixels: _PixelValues) -
             weights[step] += (shares @ known.T.astype(np.float64)).T
     means = np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)
     return pixels.back(means.transpose(2, 0, 1))
-
-
-def _check_index(polygons) -> None:
-    repeated = polygons.index[polygons.index.duplicated()]
-    if len(repeated):
-        raise ValueError(
-            f"polygons has several rows named {repeated[0]!r}. Give each a name of its own, for "
-            "instance by polygons.reset_index()."
-        )
-
-
-def _warn_of(what: str, names: pd.Index) -> None:
-    if len(names):
-        shown = ", ".join(str(name) for name in names[:20])
-        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        warn(f"{len(names)} polygons are {what}: {shown}{more}.")
