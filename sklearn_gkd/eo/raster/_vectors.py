@@ -96,10 +96,10 @@ def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabili
 
 def check_index(table, name: str = "polygons") -> None:
     """Raise an error that names the first object that has several rows."""
-    repeated = table.index[table.index.duplicated()]
-    if len(repeated):
+    repeated = table.index[table.index.duplicated()].tolist()
+    if repeated:
         raise ValueError(
-            f"{name} has several rows named {repeated.tolist()[0]!r}. Give each a name of its own, for "
+            f"{name} has several rows named {repeated[0]!r}. Give each a name of its own, for "
             f"instance by {name}.reset_index()."
         )
 
@@ -128,10 +128,10 @@ def _check_match(series: pd.DataFrame, polygons) -> None:
     check_index(series, "series")
     missing = polygons.index[~polygons.index.isin(series.index)]
     if len(polygons) and len(missing) == len(polygons):
-        of_series = repr(series.index.tolist()[0]) if len(series) else "nothing"
+        first, of_series = missing.tolist()[0], [*series.index.tolist(), "nothing"][0]
         raise ValueError(
-            f"polygons and series have no name in common: polygons has {polygons.index.tolist()[0]!r}, "
-            f"series {of_series}. Index both alike, for instance by polygons.set_index(...)."
+            f"polygons and series have no name in common: polygons has {first!r}, series "
+            f"{of_series!r}. Index both alike, for instance by polygons.set_index(...)."
         )
     warn_of("without a row in series, and not classified", missing)
 

@@ -46,14 +46,12 @@ def test_objects_are_means_of_pixels_by_their_share(stack, fields, average, scen
             assert table.loc[parcel, name] == pytest.approx(expected, abs=1e-5)
 
 
-def test_strips_polygons_of_another_crs_and_stacks_in_memory_make_no_difference(
-    stack, fields, monkeypatch
-):
+def test_polygons_of_another_crs_and_stacks_in_memory_make_no_difference(stack, fields):
     table = object_series(stack, fields)
-    monkeypatch.setattr("sklearn_gkd.eo.raster._objects.ROWS", 7)
     pd.testing.assert_frame_equal(object_series(stack.compute(), fields), table)
     in_degrees = object_series(stack, fields.to_crs(4326))
     np.testing.assert_allclose(in_degrees, table, atol=1e-3)
+    pd.testing.assert_frame_equal(object_series(stack, fields.geometry), table)
 
 
 def test_indices_are_computed_in_each_pixel(paths, fields, scene):
@@ -83,6 +81,7 @@ def test_polygons_without_pixels_are_reported_and_kept(stack, fields):
     messages = [str(warning.message) for warning in warned]
     assert any("2 polygons are empty: hollow, lost." in message for message in messages)
     assert any("1 polygons are invalid" in message and "bowtie" in message for message in messages)
+    assert any("polygons.set_geometry(polygons.make_valid())" in message for message in messages)
     assert any("1 polygons are outside of the stack: far." in message for message in messages)
     assert table.index.tolist() == ["hollow", "bowtie", "far", "lost", "good"]
     assert table.isna().all(axis=1).tolist() == [True, True, True, True, False]
