@@ -105,7 +105,8 @@ def check_columns(labels: pd.Index | None, in_fit: pd.Index | None, name: str) -
 def check_rows(**tables: Any) -> None:
     """Raise a ValueError where two arguments are paired by position although their labels differ.
 
-    These are pandas' indices; ranges stand for mere positions.
+    These are pandas' indices. Ranges stand for mere positions, unless another index has the same
+    labels in another order.
     """
     indices = {
         name: table.index
@@ -117,6 +118,8 @@ def check_rows(**tables: Any) -> None:
         if at is None or (_is_range(index) and _is_range(other)):
             continue
         reordered = index.is_unique and set(index) == set(other)
+        if not reordered and (_is_range(index) or _is_range(other)):
+            continue
         reorder = f", {other_name}.loc[{name}.index]" if reordered else ""
         raise ValueError(
             f"{name} and {other_name} are paired by position although their labels contradict: "

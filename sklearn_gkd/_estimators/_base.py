@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from inspect import signature
 from numbers import Integral, Real
 from typing import ClassVar, NamedTuple
 
@@ -17,7 +18,7 @@ from sklearn.utils.validation import (
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd._common.checks import check_finite, naming
+from sklearn_gkd._common.checks import check_finite, naming, warn
 from sklearn_gkd._common.compat import (
     CallbackSupportMixin,
     Interval,
@@ -31,6 +32,7 @@ from sklearn_gkd._common.labels import read_channels, validate_columns
 from sklearn_gkd._common.series import View, as_column, as_table, refuse_masked, series_shape
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._estimators._weights import normalized
 from sklearn_gkd._training.checkpoints import CheckpointFolder, Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
@@ -53,30 +55,43 @@ class Rows(NamedTuple):
         Class codes; -1 where there is no label.
     train, valid : ndarray of int
         Training and validation rows.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row: 1 on average over the labelled training rows, and 1 in those without a
+        label and in X_val. None weighs all alike.
     """
 
     view: View
     codes: np.ndarray
     train: np.ndarray
     valid: np.ndarray
+    sample_weight: np.ndarray | None = None
 
     def with_unlabeled(self, series: np.ndarray) -> "Rows":
         """Return these rows and, after them, rows without a label, which are for nothing yet."""
         codes = np.append(self.codes, np.full(len(series), -1))
-        return self._replace(view=self.view.followed_by(series), codes=codes)
+        weights = self.sample_weight
+        if weights is not None:
+            weights = np.append(weights, np.ones(len(series), weights.dtype))
+        view = self.view.followed_by(series)
+        return self._replace(view=view, codes=codes, sample_weight=weights)
 
     def with_taught(self, seen: np.ndarray) -> "Rows":
         """Return these rows, to train also on those without a label that a teacher has seen."""
         return self._replace(train=np.append(self.train, np.flatnonzero(seen & (self.codes < 0))))
 
 
+BUDGET = ("lr", "max_epochs", "batch_size")
+
+
 class NetEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators that predict from one view by one fitted net.
 
-    A subclass names the attribute that holds the net, and `fit` sets it.
+    A subclass names the attribute that holds the net, and `fit` sets it; and its parameters that
+    stand for networks.
     """
 
     _predicts_with: ClassVar[str]
+    _networks: ClassVar[tuple[str, ...]]
     _store: Store | None = None  # a search's own, in place of the checkpoint folder
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -105,6 +120,56 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def set_params(self, **params):
+        """Set parameters, those of nets too, as ``student__lr``.
+
+        Parameters
+        ----------
+        **params
+            Values by name.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Where a name is unknown, or is of a network that is no skorch net and so has no
+            parameters.
+        """
+        for name in params:
+            network, _, parameter = name.partition("__")
+            given = params.get(network, getattr(self, network, None))
+            is_net = hasattr(given, "set_params") and not isinstance(given, type)
+            if parameter and network in self._networks and not is_net:
+                given = getattr(given, "__name__", repr(given))
+                raise ValueError(
+                    f"{name} cannot be set: {network}={given} has no parameters. Give a skorch "
+                    f"net, whose can be set and searched: {network}=SeriesNet({given})."
+                )
+        return super().set_params(**params)
+
+    def _warn_of_unused(self, n_valid: int) -> None:
+        """Warn of parameters that were set, but do nothing in this fit."""
+        if self.n_iter_no_change is not None and n_valid == 0:
+            warn(
+                f"n_iter_no_change={self.n_iter_no_change} does nothing without validation rows: "
+                "training ends after max_epochs. Set validation_fraction, or give X_val and y_val."
+            )
+        given = [getattr(self, name) for name in self._networks]
+        if not all(isinstance(net, NeuralNet) or hasattr(net, "predict_proba") for net in given):
+            return
+        defaults = signature(type(self)).parameters
+        unused = [name for name in BUDGET if getattr(self, name) != defaults[name].default]
+        if unused:
+            nets = [name for name in self._networks if isinstance(getattr(self, name), NeuralNet)]
+            warn(
+                f"{' and '.join(f'{name}={getattr(self, name)}' for name in unused)} of this "
+                f"{type(self).__name__} do nothing: {' and '.join(nets)} came as skorch nets, "
+                f"which have their own. Set {nets[-1]}__{unused[0]} in its place."
+            )
 
     def _outputs(self, X) -> Iterator[Tensor]:
         """Yield the outputs of the fitted net, batch by batch."""
@@ -172,6 +237,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             device=resolve_device(self.device),
             seed=seed,
             role=self._predicts_with.removesuffix("_"),
+            sample_weight=rows.sample_weight,
         )
         return fit_net(training, self._states(), task)
 
@@ -257,11 +323,13 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             [Classes(self.classes_).decode(logits) for logits in self._outputs(X)]
         )
 
-    def _check_rows(self, X, y, X_val, y_val, groups, split_seed) -> tuple[Rows, Classes]:
+    def _check_rows(
+        self, X, y, weights: np.ndarray | None, X_val, y_val, groups, split_seed
+    ) -> tuple[Rows, Classes]:
         """Check what a student is trained on.
 
         Sets classes_ and series_shape_. The validation rows are X_val and y_val where they are
-        given, and otherwise held out from X.
+        given, and otherwise held out from X. The weights are those of the rows of X.
         """
         view, codes, classes = self._check_training_set(X, y)
         if groups is not None:
@@ -277,7 +345,11 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             train, valid = hold_out(
                 codes, self.validation_fraction, groups=groups, random_state=split_seed
             )
-        return Rows(view, codes, train, valid), classes.weighted(self.class_weight, codes[train])
+        if weights is not None:
+            weights = normalized(weights, train, len(codes))
+        of_train = None if weights is None else weights[train]
+        classes = classes.weighted(self.class_weight, codes[train], of_train)
+        return Rows(view, codes, train, valid, weights), classes
 
     def _check_training_set(self, X, y) -> tuple[View, np.ndarray, Classes]:
         given, shape = as_table(X, "X")

@@ -15,6 +15,8 @@ from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import as_table
 from sklearn_gkd._estimators._base import NetClassifier
 from sklearn_gkd._estimators._privileged import FIT_REQUEST
+from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
 from sklearn_gkd._training.torch_state import plain_torch
@@ -62,8 +64,10 @@ checkpoint, device, random_state, verbose
     """
 
     _predicts_with = "network_"
+    _networks = ("network",)
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
+        "sample_weight": True,
         "groups": True,
         "X_val": True,
         "y_val": True,
@@ -105,7 +109,7 @@ checkpoint, device, random_state, verbose
 
     @fit_context(prefer_skip_nested_validation=False)
     @plain_torch()
-    def fit(self, X, y, *, groups=None, X_val=None, y_val=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None, X_val=None, y_val=None):
         """Train the net on the labels.
 
         Parameters
@@ -114,6 +118,8 @@ checkpoint, device, random_state, verbose
             Series.
         y : array-like of shape (n,)
             Class of each row.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row, as in `GKDClassifier.fit`.
         groups : array-like of shape (n,), default=None
             No group has rows on both sides of the split into training and validation rows.
         X_val, y_val : array-like, default=None
@@ -130,14 +136,17 @@ checkpoint, device, random_state, verbose
         """
         task = Task.of_fit(self, X, y, 1)
         with fresh_fit(self):
-            check_rows(X=X, y=y, groups=groups)
+            check_rows(X=X, y=y, sample_weight=sample_weight, groups=groups)
             check_rows(X_val=X_val, y_val=y_val)
             split_seed, seed = self._draw_seeds(2)
-            rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            weights, (X, y, groups) = leave_out_weightless(sample_weight, X, y=y, groups=groups)
+            rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
             net = self._net("network")
             if net.module is MLP and not hasattr(net, "module__feature_activation"):
                 net.set_params(module__feature_activation=nn.ReLU)
             feature_width(net, "network", [rows.view.shape], classes.n_outputs)
+            check_callbacks(net, "network", len(rows.valid))
             self.network_ = self._fit_net(net, rows, classes, seed, task)
         task.end({})
         return self
@@ -188,6 +197,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         y,
         X_priv=None,
         *,
+        sample_weight=None,
         groups=None,
         X_unlabeled=None,
         X_priv_unlabeled=None,
@@ -203,6 +213,8 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             What prediction will have too.
         y : array-like of shape (n,)
             Class of each row.
+        sample_weight : array-like of shape (n,), default=None
+            Handed on to the estimator, which must take it.
         X_priv, groups, X_unlabeled, X_priv_unlabeled, X_val, y_val, X_priv_val : ignored
             So that the call is `GKDClassifier.fit`'s.
 
@@ -211,7 +223,11 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self
         """
         table, _ = as_table(X, "X")
-        self.estimator_ = clone(self.estimator).fit(table, y)
+        weights = {}
+        if sample_weight is not None:
+            check_takes_sample_weight(self.estimator, "estimator")
+            weights = {"sample_weight": sample_weight}
+        self.estimator_ = clone(self.estimator).fit(table, y, **weights)
         return self
 
     @property

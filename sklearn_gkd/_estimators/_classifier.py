@@ -1,4 +1,4 @@
-"""The classifier that is taught by privileged information, and the paper's settings of it."""
+"""The classifier that is taught by privileged information."""
 
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from sklearn_gkd._estimators._teacher import (
     teach,
     teacher_outputs,
 )
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width, resolve_device
 from sklearn_gkd._training.torch_state import plain_torch
@@ -110,7 +111,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     student_ : skorch.NeuralNet
-        The fitted student, all that `predict` uses. Its ``history`` has a row an epoch.
+        The fitted student, all that `predict` uses. Its ``history`` has a row an epoch; its own
+        `predict` and `predict_proba` take series in raw units and give class codes and
+        probabilities in the order of ``classes_``.
     teacher_ : skorch.NeuralNet or classifier
         The fitted teacher, where one was trained: not with beta=0 and gamma=0, nor where its
         targets came from `memory`. Delete it to save a smaller file.
@@ -222,6 +225,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         y,
         X_priv=None,
         *,
+        sample_weight=None,
         groups=None,
         X_unlabeled=None,
         X_priv_unlabeled=None,
@@ -246,6 +250,12 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             imbalanced-learn's samplers do, does so with X and y alone: draw the rows of both
             before, ``rows, y = sampler.fit_resample(np.arange(len(y))[:, None], y)`` and fit on
             ``X[rows.ravel()], y, X_priv=X_priv[rows.ravel()]``.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row in every term of both nets' losses, beside `class_weight`, and in
+            their validation accuracy; only ratios matter. A row of weight 0 is left out before
+            all else: errors that number rows count without it. Scaling weighs the others alike.
+            Rows of X_val and X_unlabeled weigh 1, as the mean training row does. A teacher that
+            is not a network is fitted with these weights too, and must take them.
         groups : array-like of shape (n,), default=None
             No group has rows on both sides of the split into training and validation rows, nor of
             those of teacher_cv.
@@ -271,12 +281,17 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         """
         task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
-            check_rows(X=X, y=y, X_priv=X_priv, groups=groups)
+            check_rows(X=X, y=y, X_priv=X_priv, sample_weight=sample_weight, groups=groups)
             check_rows(X_val=X_val, y_val=y_val, X_priv_val=X_priv_val)
             split_seed, teacher_seed, student_seed = self._draw_seeds(3)
-            rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            weights, (X, y, X_priv, groups) = self._leave_out_weightless(
+                sample_weight, X, y=y, X_priv=X_priv, groups=groups
+            )
+            rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
             student = self._net("student")
             width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
+            check_callbacks(student, "student", len(rows.valid))
             pairs = (
                 Pair("X", X, "X_priv", X_priv),
                 Pair("X_val", X_val, "X_priv_val", X_priv_val),
@@ -301,8 +316,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
                         self.teacher_ = teacher
                         self._teacher_codes_ = lesson.codes_of(teacher)
                     rows = rows.with_taught(privileged.seen)
-                    weights = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
-                    taught = {"taught": targets, "weights": LossWeights(*weights)}
+                    of_loss = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
+                    taught = {"taught": targets, "weights": LossWeights(*of_loss)}
             self.student_ = self._fit_net(student, rows, classes, student_seed, task, **taught)
         task.end({})
         return self

@@ -16,7 +16,17 @@ from sklearn_gkd._common.labels import check_rows, read_channels, validate_colum
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
 FIT_REQUEST = dict.fromkeys(
-    ["X_priv", "groups", "X_unlabeled", "X_priv_unlabeled", "X_val", "y_val", "X_priv_val"], True
+    [
+        "X_priv",
+        "sample_weight",
+        "groups",
+        "X_unlabeled",
+        "X_priv_unlabeled",
+        "X_val",
+        "y_val",
+        "X_priv_val",
+    ],
+    True,
 )
 """What `fit` is given where metadata are routed, without `set_fit_request`."""
 

@@ -24,6 +24,7 @@ from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._base import Rows
 from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
@@ -78,6 +79,8 @@ class Lesson:
         Of a net.
     seed : int
         Rules the training.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row; None weighs all alike.
     """
 
     teacher: Any
@@ -91,6 +94,7 @@ class Lesson:
     n_iter_no_change: int | None
     device: torch.device
     seed: int
+    sample_weight: np.ndarray | None = None
 
     def fit(self, store: Store, fit_task: Task) -> Any:
         """Return the teacher, fitted on its training rows."""
@@ -143,12 +147,14 @@ class Lesson:
                 device=self.device,
                 seed=seed,
                 role="teacher",
+                sample_weight=self.sample_weight,
             )
             return fit_net(training, store, fit_task)
         teacher = clone(self.teacher)
         _set_random_states(teacher, seed)
         task = fit_task.subtask("teacher")
-        teacher.fit(_side_by_side(self._series(train)), self.codes[train])
+        weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight[train]}
+        teacher.fit(_side_by_side(self._series(train)), self.codes[train], **weights)
         task.end()
         return teacher
 
@@ -187,6 +193,7 @@ def check_teacher(beta: float, lesson: Lesson, student_width: int) -> None:
     if isinstance(teacher, NeuralNet):
         shapes = [view.shape for view in lesson.views]
         width = feature_width(teacher, "teacher", shapes, lesson.outcome.n_outputs)
+        check_callbacks(teacher, "teacher", len(lesson.valid))
     elif lesson.came_fitted:
         lesson.codes_of(teacher)
     if beta == 0:

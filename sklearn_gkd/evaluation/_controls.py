@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
 from sklearn_gkd._common.labels import read_channels
 from sklearn_gkd._common.series import as_table, series_shape
+from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import IgnorePrivileged, SeriesClassifier
 from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
 
@@ -60,8 +61,9 @@ def student_alone_longer(estimator, split: Split) -> np.ndarray:
     """
     student = estimator._net("student")
     teacher_epochs = getattr(estimator._teacher(), "max_epochs", student.max_epochs)
-    student.set_params(max_epochs=student.max_epochs + teacher_epochs)
-    return student_alone(estimator.set_params(student=student, n_iter_no_change=None), split)
+    own = "student__max_epochs" if isinstance(estimator.student, NeuralNet) else "max_epochs"
+    estimator.set_params(**{own: student.max_epochs + teacher_epochs}, n_iter_no_change=None)
+    return student_alone(estimator, split)
 
 
 def estimator_and_teacher(estimator, split: Split) -> tuple[np.ndarray, np.ndarray]:
@@ -227,7 +229,7 @@ def _net_on_both(estimator, view_shapes, dropped: float) -> SeriesClassifier:
         module__dropped=dropped,
     )
     shared = SeriesClassifier().get_params(deep=False).keys() & estimator.get_params(deep=False)
-    params = {name: getattr(estimator, name) for name in shared - {"n_channels"}}
+    params = {name: getattr(estimator, name) for name in shared - {"n_channels", *BUDGET}}
     return SeriesClassifier(net, **params)
 
 

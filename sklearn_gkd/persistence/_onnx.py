@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sklearn_gkd._common.files import missing_extra, write_whole
 from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.persistence._onnx_steps import as_module, reshaped_to
 
 
@@ -107,6 +108,7 @@ def _labels(classes: np.ndarray) -> np.ndarray:
     return classes
 
 
+@plain_torch()
 def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     """Write the student, with its scaling and the steps before it, as an ONNX model.
 

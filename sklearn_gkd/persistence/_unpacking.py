@@ -23,7 +23,7 @@ from sklearn_gkd._common.fitted_state import (
     Transformer,
 )
 from sklearn_gkd._common.series import Scaling, Shape
-from sklearn_gkd._training.predicting import Standardized
+from sklearn_gkd._training.predicting import Standardized, prediction_params
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd.networks._net import SeriesNet
 from sklearn_gkd.persistence._allowed import (
@@ -204,7 +204,7 @@ class Unpacker:
                     f"{weight.dtype} of shape {tuple(weight.shape)}"
                 )
         settings = {f"module__{name}": value for name, value in params.items()}
-        net = SeriesNet(Standardized, callbacks="disable", **settings)
+        net = SeriesNet(Standardized, callbacks="disable", **settings, **prediction_params(shapes))
         with seeded(0, torch.device("cpu")):
             net.initialize()
         net.module_.load_state_dict(tensors)

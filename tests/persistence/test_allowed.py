@@ -46,7 +46,7 @@ def test_a_file_names_these_estimators_alone():
 
 def test_fit_refuses_what_was_not_saved(series):
     classifier = SeriesClassifier(Unsaved("a net of mine"))
-    with pytest.raises(ValueError, match="'network' parameter .* Got <not saved: a net of mine>"):
+    with pytest.raises(ValueError, match=r"'network' parameter .* Got <not saved: a net of mine>"):
         classifier.fit(series.X, series.y)
 
 

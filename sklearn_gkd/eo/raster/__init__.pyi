@@ -1,6 +1,7 @@
 from ._maps import predict_map
-from ._objects import object_series, predict_objects, training_set
+from ._objects import object_series, training_set
 from ._stacks import open_stack
+from ._vectors import predict_objects
 
 __all__ = [
     "object_series",

@@ -3,8 +3,10 @@
 import io
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,8 @@ from tqdm.auto import tqdm
 
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.files import missing_extra, write_whole
-from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd.eo.raster._geotiff import palette_of, write_classes, write_numbers
+from sklearn_gkd.eo.raster._identity import fingerprint, fingerprint_of_pixels
 from sklearn_gkd.eo.raster._predicting import most_probable, predict_numbers, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack
 
@@ -45,9 +47,10 @@ def predict_map(
     """Classify each pixel of an image stack, and write a map.
 
     The image is read and classified block by block. Finished blocks are kept in a hidden folder
-    beside `out`: an interrupted call leaves no file that looks finished, and the same call
-    goes on from there. On a stack in dask chunks, as `open_stack` returns it, blocks are
-    computed by whatever scheduler or cluster is active.
+    beside `out`: an interrupted call leaves no file that looks finished, and the same call, with
+    the same fitted estimator and unchanged images, goes on from there. (A stack that is read from
+    elsewhere than local files is begun anew.) On a stack in dask chunks, as `open_stack` returns
+    it, blocks are computed by whatever scheduler or cluster is active.
 
     To a model that was trained on means of objects, pixels are unlike what it has seen, for they
     are noisier: prefer `predict_objects`, or filter the speckle (`eo.despeckle`).
@@ -104,17 +107,16 @@ def predict_map(
     palette = palette_of(estimator.classes_, colors)
     classify = _PixelClassifier(estimator, not (probabilities is confidence is None))
     out = Path(out)
-    folder = out.with_name(f".{out.name}.{_key(classify, stack)[:16]}.partial")
-    folder.mkdir(parents=True, exist_ok=True)
-    blocks = [(window, folder / f"{number}.npy") for number, window in enumerate(_windows(stack))]
-    _predict_blocks(classify, stack, blocks, progress)
-    classes = [str(name) for name in estimator.classes_]
-    if probabilities is not None:
-        write_numbers(probabilities, stack, _read(blocks, PROBABILITIES), classes)
-    if confidence is not None:
-        write_numbers(confidence, stack, _read(blocks, CONFIDENCE), ["confidence"])
-    write_classes(out, stack, _read(blocks, NUMBER), classes, palette)
-    shutil.rmtree(folder)
+    windows = _windows(stack)
+    with _partial_folder(out, _key(classify, stack, windows)) as folder:
+        blocks = [(window, folder / f"{number}.npy") for number, window in enumerate(windows)]
+        _predict_blocks(classify, stack, blocks, progress)
+        classes = [str(name) for name in estimator.classes_]
+        if probabilities is not None:
+            write_numbers(probabilities, stack, _read(blocks, PROBABILITIES), classes)
+        if confidence is not None:
+            write_numbers(confidence, stack, _read(blocks, CONFIDENCE), ["confidence"])
+        write_classes(out, stack, _read(blocks, NUMBER), classes, palette)
     return out
 
 
@@ -167,22 +169,27 @@ class _PixelClassifier:
         return layers.reshape(*pixels.shape[:-2], self.n_layers)
 
 
-def _key(classify: _PixelClassifier, stack: xarray.DataArray) -> str:
-    """Return what names a map that is begun: its grid, dates and bands, and what is predicted."""
-    shape = (64, stack.sizes["time"], stack.sizes["band"])
-    probe = np.random.RandomState(0).normal(0, 10, size=shape).astype(np.float32)
-    return str(
-        fingerprint(
-            stack.shape,
-            str(stack.rio.crs),
-            tuple(stack.rio.transform()),
-            stack["time"].to_numpy().tolist(),
-            stack["band"].to_numpy().tolist(),
-            [str(name) for name in classify.estimator.classes_],
-            classify.n_layers,
-            classify(probe),
-        )
-    )
+def _key(
+    classify: _PixelClassifier, stack: xarray.DataArray, windows: Sequence[Window]
+) -> str | None:
+    """Return what names a map that is begun: its pixels, the model and its blocks."""
+    pixels = fingerprint_of_pixels(stack, windows[0].height)
+    rows = [window.row_off for window in windows]
+    return None if pixels is None else fingerprint(pixels, classify, rows)
+
+
+@contextmanager
+def _partial_folder(out: Path, key: str | None) -> Iterator[Path]:
+    """Give the folder of finished blocks, which outlives an error where a key finds it again."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if key is None:
+        with TemporaryDirectory(".partial", f".{out.name}.", dir=out.parent) as name:
+            yield Path(name)
+        return
+    folder = out.with_name(f".{out.name}.{key[:32]}.partial")
+    folder.mkdir(exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def _windows(stack: xarray.DataArray) -> list[Window]:

@@ -1,18 +1,23 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_gkd import GKDClassifier, IgnorePrivileged
 from sklearn_gkd.eo import GapFiller
 
 pytest.importorskip("geopandas", reason="needs the extra geo")
+dask = pytest.importorskip("dask", reason="needs the extra geo")
+pytest.importorskip("dask.array", reason="needs the extra geo")
 rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
 from rasterio.transform import from_origin  # noqa: E402
 
 from sklearn_gkd.eo.raster import _maps as maps  # noqa: E402
-from sklearn_gkd.eo.raster import object_series, predict_map, training_set  # noqa: E402
+from sklearn_gkd.eo.raster import object_series, open_stack, predict_map, training_set  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -91,51 +96,95 @@ class StoppedError(Exception):
 class Stopping(ClassifierMixin, BaseEstimator):
     """Predicts as a fitted classifier does, notes each table, and stops after so many."""
 
-    def __init__(self, clf, n_tables=np.inf):
+    tables: ClassVar[list] = []
+    n_tables = np.inf
+
+    def __init__(self, clf):
         self.clf = clf
-        self.n_tables = n_tables
         self.classes_ = clf.classes_
-        self.tables = []
 
     def fit(self, X, y):
         return self
 
     def predict(self, X):
-        if len(self.tables) == self.n_tables:
+        if len(Stopping.tables) == Stopping.n_tables:
             raise StoppedError
-        self.tables.append(X)
+        Stopping.tables.append(X)
         return self.clf.predict(X)
 
 
-def test_an_interrupted_map_goes_on(stack, clf, tmp_path):
+@pytest.fixture
+def tables(monkeypatch):
+    """The tables that `Stopping` is given."""
+    monkeypatch.setattr(Stopping, "tables", [])
+    return Stopping.tables
+
+
+@pytest.fixture
+def interrupted(monkeypatch, tables):
+    """Return a function that begins a map and stops after 2 of its 4 blocks."""
+
+    def begin(estimator, stack, out):
+        monkeypatch.setattr(Stopping, "n_tables", 2)
+        with pytest.raises(StoppedError):
+            predict_map(estimator, stack, out, progress=False)
+        monkeypatch.setattr(Stopping, "n_tables", np.inf)
+        assert not out.exists()
+        assert not list(out.parent.glob(f"{out.name}*"))
+        return [len(list(path.iterdir())) for path in out.parent.glob(f".{out.name}.*.partial")]
+
+    return begin
+
+
+def test_an_interrupted_map_goes_on(stack, clf, tmp_path, interrupted, tables):
     expected = predict_map(clf, stack, tmp_path / "expected.tif", progress=False).read_bytes()
     out = tmp_path / "map.tif"
-    first, second = Stopping(clf, n_tables=3), Stopping(clf)
-    with pytest.raises(StoppedError):
-        predict_map(first, stack, out, progress=False)
-    assert not out.exists()
-    assert not list(tmp_path.glob("map.tif*"))
-    predict_map(second, stack, out, progress=False)
+    assert interrupted(Stopping(clf), stack, out) == [2]
+    predict_map(Stopping(clf), stack, out, progress=False)
     assert out.read_bytes() == expected
     assert not list(tmp_path.glob(".*"))
-    # The first table of both is the one that tells the model; the image has 4 blocks.
-    np.testing.assert_array_equal(first.tables[0], second.tables[0])
-    blocks = first.tables[1:] + second.tables[1:]
-    assert [len(first.tables), len(second.tables)] == [3, 3]
+    assert len(tables) == 4
     complete = stack.to_numpy().transpose(2, 3, 0, 1).reshape(-1, 8)
     complete = complete[np.isfinite(complete).all(axis=1)]
-    np.testing.assert_array_equal(np.concatenate(blocks), complete)
+    np.testing.assert_array_equal(np.concatenate(tables), complete)
 
 
-def test_a_map_by_another_model_starts_anew(stack, clf, pixels, tmp_path, scene):
+@pytest.mark.parametrize("kind", ["in memory", "in files", "in files, multiplied"])
+def test_a_map_of_other_pixels_starts_anew(scene, write, clf, tmp_path, interrupted, tables, kind):
+    def opened(images):
+        paths = [write(f"{date}.tif", image) for date, image in zip(scene.dates, images)]  # noqa: B905
+        stack = open_stack(paths, scene.dates, ["VV", "VH"])
+        return {"in memory": stack.compute(), "in files": stack}.get(kind, stack * 1)
+
+    out = tmp_path / "map.tif"
+    other = scene.images.copy()
+    other[0, 0, -1, -1] += 1e-4
+    assert interrupted(Stopping(clf), opened(other), out) == [2]
+    predict_map(Stopping(clf), opened(scene.images), out, progress=False)
+    assert len(tables) == 2 + 4
+
+
+def test_a_map_by_another_model_starts_anew(stack, pixels, tmp_path, scene, interrupted, tables):
     complete = np.isfinite(pixels).all(axis=(1, 2))
-    other = IgnorePrivileged(RandomForestClassifier(5, random_state=0))
-    other.fit(pixels[complete], scene.classes.astype(str).ravel()[complete])
-    for model in (clf, other):
-        with pytest.raises(StoppedError):
-            predict_map(Stopping(model, n_tables=2), stack, tmp_path / "map.tif", progress=False)
-    folders = list(tmp_path.glob(".map.tif.*.partial"))
-    assert [len(list(folder.iterdir())) for folder in folders] == [1, 1]
+    X, y = pixels[complete].reshape(-1, 8), scene.classes.astype(str).ravel()[complete]
+    model = LogisticRegression().fit(X, y)
+    near = LogisticRegression().fit(X, y)
+    near.intercept_ = np.nextafter(near.intercept_, 1)
+    out = tmp_path / "map.tif"
+    assert interrupted(Stopping(model), stack, out) == [2]
+    predict_map(Stopping(near), stack, out, progress=False)
+    assert len(tables) == 2 + 4
+
+
+def test_a_map_whose_pixels_cannot_be_told_starts_anew(stack, clf, tmp_path, interrupted, tables):
+    values = stack.to_numpy()
+    read = dask.delayed(lambda: values, pure=True)()
+    unknown = stack.copy(data=dask.array.from_delayed(read, stack.shape, stack.dtype))
+    out = tmp_path / "map.tif"
+    assert interrupted(Stopping(clf), unknown, out) == []
+    predict_map(Stopping(clf), unknown, out, progress=False)
+    assert len(tables) == 2 + 4
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_model_of_named_columns_finds_its_dates(stack, fields, small, tmp_path, later):

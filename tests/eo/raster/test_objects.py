@@ -9,7 +9,6 @@ from shapely.geometry import Point, Polygon, box  # noqa: E402
 from sklearn_gkd.eo.raster import (  # noqa: E402
     object_series,
     open_stack,
-    predict_objects,
     training_set,
 )
 
@@ -47,14 +46,12 @@ def test_objects_are_means_of_pixels_by_their_share(stack, fields, average, scen
             assert table.loc[parcel, name] == pytest.approx(expected, abs=1e-5)
 
 
-def test_strips_polygons_of_another_crs_and_stacks_in_memory_make_no_difference(
-    stack, fields, monkeypatch
-):
+def test_polygons_of_another_crs_and_stacks_in_memory_make_no_difference(stack, fields):
     table = object_series(stack, fields)
-    monkeypatch.setattr("sklearn_gkd.eo.raster._objects.ROWS", 7)
     pd.testing.assert_frame_equal(object_series(stack.compute(), fields), table)
     in_degrees = object_series(stack, fields.to_crs(4326))
     np.testing.assert_allclose(in_degrees, table, atol=1e-3)
+    pd.testing.assert_frame_equal(object_series(stack, fields.geometry), table)
 
 
 def test_indices_are_computed_in_each_pixel(paths, fields, scene):
@@ -84,6 +81,7 @@ def test_polygons_without_pixels_are_reported_and_kept(stack, fields):
     messages = [str(warning.message) for warning in warned]
     assert any("2 polygons are empty: hollow, lost." in message for message in messages)
     assert any("1 polygons are invalid" in message and "bowtie" in message for message in messages)
+    assert any("polygons.set_geometry(polygons.make_valid())" in message for message in messages)
     assert any("1 polygons are outside of the stack: far." in message for message in messages)
     assert table.index.tolist() == ["hollow", "bowtie", "far", "lost", "good"]
     assert table.isna().all(axis=1).tolist() == [True, True, True, True, False]
@@ -130,44 +128,6 @@ def test_what_an_estimator_is_fitted_on(stack, fields):
     assert data.X_priv.isna().all(axis=1).tolist() == [False, False, True, True]
     whole = training_set(fields.assign(crop="oats"), object_series(stack, fields), y="crop")
     assert whole.groups is whole.X_priv is None
-
-
-def test_objects_in_a_geopackage(stack, fields, clf, tmp_path):
-    table = object_series(stack, fields)
-    table.loc["askew", "VV_d015"] = np.nan
-    out = tmp_path / "fields.gpkg"
-    objects = predict_objects(clf, table, fields, out, probabilities=True)
-    read = geopandas.read_file(out).set_index("parcel")
-    assert read.crs.to_epsg() == 32631
-    assert read.index.tolist() == fields.index.tolist()
-    expected = clf.predict(table.drop(index="askew").to_numpy())
-    assert read["predicted"].drop("askew").tolist() == expected.tolist()
-    assert read.loc["askew", ["predicted", "confidence"]].isna().all()
-    np.testing.assert_allclose(read["p_wheat"] + read["p_grass"], [1, np.nan, 1, 1, 1, 1])
-    np.testing.assert_allclose(read["confidence"], read[["p_wheat", "p_grass"]].max(axis=1))
-    assert objects["crop"].tolist() == read["crop"].tolist()
-    assert [path.name for path in tmp_path.glob("*.gpkg")] == ["fields.gpkg"]
-
-
-def test_objects_that_are_predicted_again_keep_nothing_of_before(stack, fields, clf, tmp_path):
-    table = object_series(stack, fields)
-    out = tmp_path / "fields.gpkg"
-    before = predict_objects(clf, table, fields, out, probabilities=True)
-    assert before["confidence"].notna().all()
-    after = predict_objects(clf, table * np.nan, before, out, probabilities=True)
-    assert after[["predicted", "confidence", "p_grass", "p_wheat"]].isna().all(axis=None)
-    assert geopandas.read_file(out)["confidence"].isna().all()
-
-
-def test_objects_that_cannot_be_written_leave_the_file_before(stack, fields, clf, tmp_path):
-    out = tmp_path / "fields.gpkg"
-    predict_objects(clf, object_series(stack, fields), fields, out)
-    before = out.read_bytes()
-    unwritable = fields.assign(center=fields.centroid)
-    with pytest.raises(ValueError, match="multiple geometry columns"):
-        predict_objects(clf, object_series(stack, fields), unwritable, out)
-    assert out.read_bytes() == before
-    assert [path for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
 def test_warnings_are_at_the_line_that_called(stack, fields):
