@@ -25,9 +25,10 @@ from sklearn_gkd._common.compat import (
     StrOptions,
     check_y,
     clone_parametrized,
+    get_feature_names,
 )
 from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute, Labels, Net
-from sklearn_gkd._common.labels import validate_columns
+from sklearn_gkd._common.labels import read_channels, validate_columns
 from sklearn_gkd._common.series import View, as_column, as_table, refuse_masked, series_shape
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._targets import Classes
@@ -264,8 +265,8 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
                 self, table, dtype=np.float32, ensure_all_finite=False, **kwargs
             )
         validate_columns(self, table, name, reset=kwargs["reset"])
-        own_name = type(self).__name__
-        n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
+        own_name, channels = type(self).__name__, self._channels(table, name)
+        n_channels = "" if channels is None else f"n_channels={channels}"
         check_finite(
             checked[0] if "y" in kwargs else checked,
             name,
@@ -273,6 +274,12 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             f"make_pipeline(eo.GapFiller({n_channels}), {own_name}({n_channels})).",
         )
         return checked
+
+    def _channels(self, table, name: str) -> int | None:
+        """Return the number of channels of a table: fit's, n_channels, or what its names say."""
+        _, in_fit = getattr(self, "series_shape_", (0, 1))
+        n_channels = in_fit if in_fit > 1 else self.n_channels
+        return read_channels(get_feature_names(table), n_channels, name, "n_channels")
 
 
 class NetClassifier(ClassifierMixin, NetEstimator):
@@ -345,17 +352,18 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         return Rows(view, codes, train, valid, weights), classes
 
     def _check_training_set(self, X, y) -> tuple[View, np.ndarray, Classes]:
-        table, shape = as_table(X, "X")
+        given, shape = as_table(X, "X")
         if y is not None:
             with naming("y"):
                 refuse_masked(y, "y")
                 y = check_y(y, estimator=self)
                 check_classification_targets(y)
-        table, y = self._check_table(table, "X", y=y, reset=True)
+        table, y = self._check_table(given, "X", y=y, reset=True)
         classes, codes = Classes.of(y)
         self.classes_ = classes.labels
-        self.series_shape_ = series_shape(table.shape[1], shape, self.n_channels, "X", "n_channels")
-        per_column = shape is None and self.n_channels is None
+        n_channels = self._channels(given, "X")
+        self.series_shape_ = series_shape(table.shape[1], shape, n_channels, "X", "n_channels")
+        per_column = shape is None and n_channels is None
         return View(table.reshape(len(table), *self.series_shape_), per_column), codes, classes
 
     def _check_validation_set(self, X_val, y_val, classes) -> tuple[np.ndarray, np.ndarray]:

@@ -69,7 +69,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         `eo.GapFiller`.
     n_channels, n_channels_priv : int, default=None
         Number C of channels of a 2-D X and of a 2-D X_priv (after priv_transformer): columns are
-        time-major, ``t * C + c``. None stands for one channel; a 3-D array needs none.
+        time-major, ``t * C + c``. None: read off column names such as ``VV_d012`` or
+        ``VV_2016-01-12``, and one channel where there are none (a transformer returns an array
+        without names unless ``set_output`` asks for a frame). A 3-D array needs none.
     max_epochs : int, default=40
         Passes of each net over its training rows.
     batch_size : int, default=64

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array
 from sklearn_gkd._common.checks import check_finite, naming
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
 from sklearn_gkd._common.fitted_state import Attribute, ColumnNames, Count, Sizes, Transformer
-from sklearn_gkd._common.labels import check_rows, validate_columns
+from sklearn_gkd._common.labels import check_rows, read_channels, validate_columns
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
 FIT_REQUEST = dict.fromkeys(
@@ -121,6 +121,14 @@ def has_information(X_priv: Any, name: str = "X_priv") -> np.ndarray:
     return ~pd.isna(np.asarray(table)).all(axis=1)
 
 
+def _names_out(transformer: Any) -> Any:
+    """Return the names of the columns that a transformer returns, None where it has none."""
+    try:
+        return transformer.get_feature_names_out()
+    except (AttributeError, ValueError):
+        return None
+
+
 class PrivilegedReader:
     """Reads privileged information as `fit` first saw it: transformed, of one shape and columns.
 
@@ -206,6 +214,7 @@ class PrivilegedReader:
             known = safe_indexing(X_priv, rows)
             if self.transformer is not None:
                 known = self.transformer.transform(known)
+        self._read_channels(known, name)
         table, shape = as_table(known, name)
         with naming(name), np.errstate(over="ignore"):
             table = check_array(table, dtype=np.float32, ensure_all_finite=False, input_name=name)
@@ -220,6 +229,17 @@ class PrivilegedReader:
         n_steps, n_channels = self.shape
         series = np.zeros((n_rows, n_steps, n_channels), dtype=np.float32)
         return Privileged(View(series, False), np.zeros(n_rows, dtype=bool))
+
+    def _read_channels(self, known: Any, name: str) -> None:
+        """Read n_channels off the names of columns, and compare other names with it."""
+        with naming(name):
+            names = get_feature_names(known)
+        if names is None and self.columns is not None and len(known.shape) == 2:
+            names = _names_out(self.transformer)
+        if self.shape is None:
+            self.n_channels = read_channels(names, self.n_channels, name, "n_channels_priv")
+        elif self.shape[1] > 1:
+            read_channels(names, self.shape[1], name, "n_channels_priv")
 
     def _shape(self, n_columns: int, shape: Shape | None, name: str) -> Shape:
         """Return the (T, C) of what was read; the first sets what the others must have."""

@@ -9,9 +9,15 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gkd._common.checks import fresh_fit
-from sklearn_gkd._common.compat import Interval, check_feature_names_in, fit_context, wrap_output
+from sklearn_gkd._common.compat import (
+    Interval,
+    check_feature_names_in,
+    fit_context,
+    get_feature_names,
+    wrap_output,
+)
 from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
-from sklearn_gkd._common.labels import validate_columns
+from sklearn_gkd._common.labels import read_channels, validate_columns
 from sklearn_gkd._common.series import as_table, series_shape
 
 
@@ -55,11 +61,10 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
             was fitted before is then left as it was.
         """
         with fresh_fit(self):
-            table, shape = as_table(X, "X")
-            table = self._check_table(table, reset=True)
-            self.series_shape_ = series_shape(
-                table.shape[1], shape, self.n_channels, "X", "n_channels"
-            )
+            given, shape = as_table(X, "X")
+            table = self._check_table(given, reset=True)
+            n_channels = self._channels(given)
+            self.series_shape_ = series_shape(table.shape[1], shape, n_channels, "X", "n_channels")
             self._learn(table.reshape(-1, *self.series_shape_))
         return self
 
@@ -132,7 +137,14 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
             ensure_all_finite="allow-nan",
         )
         validate_columns(self, table, "X", reset=reset)
+        self._channels(table)
         return checked
+
+    def _channels(self, table: Any) -> int | None:
+        """Return the number of channels of a table: fit's, n_channels, or what its names say."""
+        _, in_fit = getattr(self, "series_shape_", (0, 1))
+        n_channels = in_fit if in_fit > 1 else self.n_channels
+        return read_channels(get_feature_names(table), n_channels, "X", "n_channels")
 
     def _names_in(self, input_features) -> np.ndarray:
         """Return the names of the columns that fit saw, as (T, C)."""

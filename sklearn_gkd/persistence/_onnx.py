@@ -75,7 +75,8 @@ class _Decide(nn.Module):
 def _input_shape(before: list, classifier: NetClassifier) -> tuple[int, ...]:
     """Return the shape of a row of X: a table where fit saw one, or where a step reshapes one."""
     mean = getattr(classifier, classifier._predicts_with).module_.mean_0
-    is_table = classifier.n_channels is not None or mean.shape == classifier.series_shape_
+    of_columns = classifier.n_channels is not None or hasattr(classifier, "feature_names_in_")
+    is_table = of_columns or mean.shape == classifier.series_shape_
     # Scaling and reshaping leave the number of columns as it is; steps of eo may change it.
     first = next(step for step in [*before, classifier] if hasattr(step, "series_shape_"))
     if is_table or any(reshaped_to(step) for step in before):

@@ -17,10 +17,10 @@ FITTED = {
 
 
 def fitted(case, series):
-    X = pd.DataFrame(series.X.reshape(120, 12)).add_prefix("VV_d")
+    X = pd.DataFrame(series.X.reshape(120, 12)).add_prefix("column")
     estimator = FITTED[case]()
     if case == "student":
-        X_priv = pd.DataFrame(series.X_priv.reshape(120, 24)).add_prefix("B2_d")
+        X_priv = pd.DataFrame(series.X_priv.reshape(120, 24)).add_prefix("column")
         return estimator.fit(X, series.y, X_priv=X_priv)
     return estimator.fit(X, series.y)
 

@@ -1,16 +1,22 @@
 """Tables are compared by the labels of their columns, and paired rows by those of their index."""
 
 import numpy as np
+import onnxruntime
 import pandas as pd
+import polars as pl
 import pytest
 from imblearn.pipeline import make_pipeline
 from imblearn.under_sampling import RandomUnderSampler
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_gkd import GKDClassifier, SeriesClassifier
-from sklearn_gkd.eo import GapFiller, SpectralIndices
+from sklearn_gkd.eo import CloudMask, GapFiller, Resample, SpectralIndices
 from sklearn_gkd.evaluation import privileged_gain
+from sklearn_gkd.persistence import to_onnx
+
+pytestmark = pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
 
 NAMES = {
     "MultiIndex": pd.MultiIndex.from_product([pd.date_range("2016-01", periods=6), ["VV", "VH"]]),
@@ -153,3 +159,132 @@ def test_resampling_both_before_keeps_the_pairs(series, clf):
     np.testing.assert_array_equal(series.y[rows], y)
     clf.set_params(n_channels=None, n_channels_priv=None)
     clf.fit(series.X[rows], y, X_priv=series.X_priv[rows])
+
+
+# Tables that are named by band and date
+
+
+def named(X, bands):
+    names = [f"{band}_d{day:03d}" for day in range(12, 84, 12) for band in bands]
+    return pd.DataFrame(X.reshape(len(X), -1), columns=names)
+
+
+RADAR, OPTICAL = ["VV", "VH"], ["B2", "B3", "B4", "B8"]
+
+
+@pytest.fixture
+def named_tables(series):
+    return named(series.X, RADAR), named(series.X_priv, OPTICAL)
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.from_pandas])
+def test_n_channels_follow_from_names(series, clf, named_tables, library):
+    X, X_priv = map(library, named_tables)
+    clf.set_params(n_channels=None, n_channels_priv=None)
+    by_names = clone(clf)
+    pairs = {"X_val": series.X, "y_val": series.y, "X_priv_val": series.X_priv}
+    clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs)
+    expected = clf.predict_proba(series.X)
+    by_names.fit(X, series.y, X_priv=X_priv, X_val=X, y_val=series.y, X_priv_val=X_priv)
+    assert (by_names.series_shape_, by_names.priv_shape_) == ((6, 2), (6, 4))
+    np.testing.assert_array_equal(by_names.predict_proba(X), expected)
+    np.testing.assert_array_equal(by_names.predict_proba(series.X), expected)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    assert by_names.get_params()["n_channels"] is None
+    alone = SeriesClassifier(clf.student, random_state=0).fit(X, series.y)
+    assert alone.series_shape_ == (6, 2)
+
+
+@pytest.mark.parametrize("priv_transformer", [GapFiller(), StandardScaler(), "pandas"])
+def test_n_channels_of_what_a_transformer_returns(series, clf, named_tables, priv_transformer):
+    X, X_priv = named_tables
+    if priv_transformer == "pandas":
+        bands = ["B2", "B3", "B4", "B8"]
+        priv_transformer = SpectralIndices(bands=bands).set_output(transform="pandas")
+    clf.set_params(n_channels=None, n_channels_priv=None, priv_transformer=priv_transformer)
+    clf.fit(X, series.y, X_priv=X_priv)
+    n_channels = 5 if isinstance(priv_transformer, SpectralIndices) else 4
+    assert clf.priv_shape_ == (6, n_channels)
+    fitted = clf.priv_transformer_
+    if hasattr(fitted, "series_shape_"):
+        assert fitted.series_shape_ == (6, 4)
+
+
+def test_names_that_contradict_are_refused(series, clf, named_tables):
+    X, X_priv = named_tables
+    y, by_band = series.y, sorted(X.columns)
+    six_bands = X.set_axis(
+        [f"{band}_{day}" for day in ("d001", "d002") for band in "abcdef"], axis=1
+    )
+    for name, call in {
+        "X": lambda: clone(clf).set_params(n_channels=3).fit(X, y),
+        "X_priv": lambda: clone(clf).fit(X, y, X_priv=X_priv),  # n_channels_priv=2
+        "X_val": lambda: clone(clf).fit(series.X, y, X_val=six_bands, y_val=y),
+    }.items():
+        with pytest.raises(ValueError, match=rf"^{name} has . channels by its column names"):
+            call()
+    clf.set_params(n_channels=None, n_channels_priv=None)
+    calls = {
+        "X": lambda: clf.fit(X[by_band], y, X_priv=X_priv),
+        "X_priv": lambda: clf.fit(X, y, X_priv=X_priv[sorted(X_priv.columns)]),
+        "X_new": lambda: clone(clf).fit(series.X, y, X_priv=series.X_priv).predict(X[by_band]),
+        "X_priv_new": lambda: (
+            clone(clf)
+            .fit(series.X, y, X_priv=series.X_priv)
+            .teacher_predict_proba(series.X, X_priv[sorted(X_priv.columns)])
+        ),
+    }
+    for name, call in calls.items():
+        name = name.removesuffix("_new")
+        with pytest.raises(ValueError, match=f"The columns of {name} are not time-major"):
+            call()
+
+
+def test_transformers_read_names(series, named_tables):
+    _, X_priv = named_tables
+    for transformer in (
+        GapFiller(),
+        Resample(range(6), [0.5, 2]),
+        CloudMask(clouds=[]),
+        SpectralIndices(bands=OPTICAL),
+    ):
+        table = clone(transformer).fit_transform(X_priv)
+        expected = clone(transformer).fit_transform(series.X_priv)
+        np.testing.assert_array_equal(table, expected.reshape(120, -1))
+        with pytest.raises(ValueError, match="X has 4 channels by its column names"):
+            clone(transformer).set_params(n_channels=6).fit(X_priv)
+        with pytest.raises(ValueError, match="The columns of X are not time-major"):
+            clone(transformer).fit(X_priv[sorted(X_priv.columns)])
+        with pytest.raises(ValueError, match="The columns of X are not time-major"):
+            clone(transformer).fit(series.X_priv).transform(X_priv[sorted(X_priv.columns)])
+
+
+def test_the_remedy_of_a_gap_names_the_channels(series, clf, named_tables):
+    X, X_priv = named_tables
+    clf.set_params(n_channels=None, n_channels_priv=None)
+    with pytest.raises(
+        ValueError, match=r"GapFiller\(n_channels=2\), GKDClassifier\(n_channels=2\)"
+    ):
+        clf.fit(X.where(X.max() > X), series.y, X_priv=X_priv)
+    with pytest.raises(ValueError, match=r"priv_transformer=eo.GapFiller\(n_channels=4\)"):
+        clf.fit(X, series.y, X_priv=X_priv.where(X_priv < X_priv.max()))
+
+
+def test_a_gain_reads_names(series, clf, named_tables):
+    X, X_priv = named_tables
+    clf.set_params(n_channels=None, n_channels_priv=None)
+    of_names = privileged_gain(clf, X, series.y, X_priv, cv=2, random_state=0)
+    clf.set_params(n_channels=2, n_channels_priv=4)
+    of_arrays = privileged_gain(
+        clf, X.to_numpy(), series.y, X_priv.to_numpy(), cv=2, random_state=0
+    )
+    pd.testing.assert_frame_equal(of_names, of_arrays)
+
+
+def test_an_onnx_model_of_a_named_table_takes_tables(series, clf, named_tables, tmp_path):
+    X, X_priv = named_tables
+    clf.set_params(n_channels=None, n_channels_priv=None).fit(X, series.y, X_priv=X_priv)
+    to_onnx(clf, tmp_path / "radar.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "radar.onnx")
+    _, probabilities = session.run(None, {"X": X.to_numpy(np.float32)})
+    np.testing.assert_allclose(probabilities, clf.predict_proba(X), atol=1e-5)
