@@ -109,6 +109,12 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs that the net that predicts was trained for."""
+        check_is_fitted(self, self._predicts_with)
+        return len(getattr(self, self._predicts_with).history)
+
     def _outputs(self, X) -> Iterator[Tensor]:
         """Yield the outputs of the fitted net, batch by batch."""
         check_is_fitted(self, self._predicts_with)
@@ -236,6 +242,38 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         """
         return torch.cat([logits.double().softmax(1).cpu() for logits in self._outputs(X)]).numpy()
 
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, in the units that `fit` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return self._logits(X).log_softmax(dim=1).numpy()
+
+    def decision_function(self, X):
+        """Return the network's logits, of which `predict_proba` is the softmax.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series, in the units that `fit` saw.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+            Columns in the order of ``classes_``. Of two classes, the logit of the second less that
+            of the first: positive where the second is predicted.
+        """
+        logits = self._logits(X).numpy()
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
     def predict(self, X):
         """Predict the class.
 
@@ -251,6 +289,10 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         return np.concatenate(
             [Classes(self.classes_).decode(logits) for logits in self._outputs(X)]
         )
+
+    def _logits(self, X) -> Tensor:
+        """Return the logits of all rows, in double precision."""
+        return torch.cat([logits.double().cpu() for logits in self._outputs(X)])
 
     def _check_rows(
         self, X, y, weights: np.ndarray | None, X_val, y_val, groups, split_seed

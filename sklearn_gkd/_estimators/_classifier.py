@@ -109,6 +109,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     teacher_ : skorch.NeuralNet or classifier
         The fitted teacher, where one was trained: not with beta=0 and gamma=0, nor where its
         targets came from `memory`. Delete it to save a smaller file.
+    n_iter_ : int
+        Number of epochs that the student was trained for.
     priv_transformer_ : transformer or None
         The fitted clone.
     priv_reader_ : object

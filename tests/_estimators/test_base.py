@@ -8,6 +8,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
+from sklearn_gkd import SeriesClassifier
+
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
@@ -101,3 +103,38 @@ def test_where_states_are_kept_draws_without_a_seed_are_always_the_same(clf, rec
     assert clf._draw_seeds(3) != clf._draw_seeds(3)
     clf._store = recorder
     assert clf._draw_seeds(3) == clf._draw_seeds(3)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_decisions_are_logits_and_their_softmax_is_the_probabilities(series, clf, n_classes):
+    rows = np.isin(series.y, ["forest", "maize", "meadow"][:n_classes])
+    series.X[:5] *= 1e6  # so sure that some probabilities are 0
+    clf.set_params(max_epochs=40).fit(series.X[rows], series.y[rows], X_priv=series.X_priv[rows])
+    probabilities = clf.predict_proba(series.X)
+    decisions = clf.decision_function(series.X)
+    logarithms = clf.predict_log_proba(series.X)
+    assert np.isfinite(logarithms).all()
+    np.testing.assert_allclose(np.exp(logarithms), probabilities)
+    if n_classes == 2:
+        assert decisions.shape == (120,)
+        np.testing.assert_allclose(1 / (1 + np.exp(-decisions)), probabilities[:, 1])
+        predicted = clf.classes_[(decisions > 0).astype(int)]
+    else:
+        assert decisions.shape == (120, 3)
+        exponentials = np.exp(decisions - decisions.max(axis=1, keepdims=True))
+        np.testing.assert_allclose(
+            exponentials / exponentials.sum(axis=1, keepdims=True), probabilities
+        )
+        predicted = clf.classes_[decisions.argmax(axis=1)]
+    np.testing.assert_array_equal(predicted, clf.predict(series.X))
+
+
+def test_n_iter_is_the_number_of_epochs(series, clf):
+    assert not hasattr(clf, "n_iter_")
+    clf.set_params(student__max_epochs=3).fit(series.X, series.y, X_priv=series.X_priv)
+    assert clf.n_iter_ == 3
+    clf.set_params(student__max_epochs=40, n_iter_no_change=2)
+    clf.fit(series.X, series.y, X_priv=series.X_priv)
+    accuracies = clf.student_.history[:, "valid_acc"]
+    assert clf.n_iter_ == len(accuracies) == np.argmax(accuracies) + 3
+    assert SeriesClassifier("mlp", max_epochs=1).fit(series.X, series.y).n_iter_ == 1
