@@ -1,4 +1,4 @@
-"""Bases of the estimators: what they share of parameters, checks, training and prediction."""
+"""Base of the estimators: what they share of parameters, checks and training."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,10 +8,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
-    check_consistent_length,
     check_is_fitted,
     validate_data,
 )
@@ -22,24 +20,18 @@ from sklearn_gkd._common.checks import check_finite, naming, warn
 from sklearn_gkd._common.compat import (
     CallbackSupportMixin,
     Interval,
-    StrOptions,
-    check_y,
     clone_parametrized,
     get_feature_names,
 )
-from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute, Labels, Net
+from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
 from sklearn_gkd._common.labels import read_channels, validate_columns
-from sklearn_gkd._common.series import View, as_column, as_table, refuse_masked, series_shape
-from sklearn_gkd._common.splitting import hold_out
-from sklearn_gkd._estimators._targets import Classes
-from sklearn_gkd._estimators._weights import normalized
+from sklearn_gkd._common.series import View, as_table
 from sklearn_gkd._training.checkpoints import CheckpointFolder, Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device, resolve_net
-from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd._training.training import Outcome, Training
 from sklearn_gkd.losses import LossWeights
 
@@ -171,6 +163,12 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
                 f"which have their own. Set {nets[-1]}__{unused[0]} in its place."
             )
 
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs that the net that predicts was trained for."""
+        check_is_fitted(self, self._predicts_with)
+        return len(getattr(self, self._predicts_with).history)
+
     def _outputs(self, X) -> Iterator[Tensor]:
         """Yield the outputs of the fitted net, batch by batch."""
         check_is_fitted(self, self._predicts_with)
@@ -280,102 +278,3 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         _, in_fit = getattr(self, "series_shape_", (0, 1))
         n_channels = in_fit if in_fit > 1 else self.n_channels
         return read_channels(get_feature_names(table), n_channels, name, "n_channels")
-
-
-class NetClassifier(ClassifierMixin, NetEstimator):
-    """Base of the classifiers that predict from one view by one fitted net."""
-
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        **NetEstimator._parameter_constraints,
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-    }
-
-    @plain_torch()
-    def predict_proba(self, X):
-        """Predict the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, in the units that `fit` saw.
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        return torch.cat([logits.double().softmax(1).cpu() for logits in self._outputs(X)]).numpy()
-
-    @plain_torch()
-    def predict(self, X):
-        """Predict the class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, in the units that `fit` saw.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        return np.concatenate(
-            [Classes(self.classes_).decode(logits) for logits in self._outputs(X)]
-        )
-
-    def _check_rows(
-        self, X, y, weights: np.ndarray | None, X_val, y_val, groups, split_seed
-    ) -> tuple[Rows, Classes]:
-        """Check what a student is trained on.
-
-        Sets classes_ and series_shape_. The validation rows are X_val and y_val where they are
-        given, and otherwise held out from X. The weights are those of the rows of X.
-        """
-        view, codes, classes = self._check_training_set(X, y)
-        if groups is not None:
-            with naming("groups"):
-                np.unique(as_column(groups, "groups"))
-                check_consistent_length(codes, groups)
-        train, valid = np.arange(len(codes)), np.arange(0)
-        if X_val is not None or y_val is not None:
-            series_val, codes_val = self._check_validation_set(X_val, y_val, classes)
-            valid = len(codes) + np.arange(len(codes_val))
-            view, codes = view.followed_by(series_val), np.concatenate([codes, codes_val])
-        elif self.validation_fraction > 0:
-            train, valid = hold_out(
-                codes, self.validation_fraction, groups=groups, random_state=split_seed
-            )
-        if weights is not None:
-            weights = normalized(weights, train, len(codes))
-        of_train = None if weights is None else weights[train]
-        classes = classes.weighted(self.class_weight, codes[train], of_train)
-        return Rows(view, codes, train, valid, weights), classes
-
-    def _check_training_set(self, X, y) -> tuple[View, np.ndarray, Classes]:
-        given, shape = as_table(X, "X")
-        if y is not None:
-            with naming("y"):
-                refuse_masked(y, "y")
-                y = check_y(y, estimator=self)
-                check_classification_targets(y)
-        table, y = self._check_table(given, "X", y=y, reset=True)
-        classes, codes = Classes.of(y)
-        self.classes_ = classes.labels
-        n_channels = self._channels(given, "X")
-        self.series_shape_ = series_shape(table.shape[1], shape, n_channels, "X", "n_channels")
-        per_column = shape is None and n_channels is None
-        return View(table.reshape(len(table), *self.series_shape_), per_column), codes, classes
-
-    def _check_validation_set(self, X_val, y_val, classes) -> tuple[np.ndarray, np.ndarray]:
-        if X_val is None or y_val is None:
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
-        series = self._check_series(X_val, "X_val")
-        return series, classes.encode(y_val, len(series))
-
-    def _fitted_state(self):
-        return {
-            **super()._fitted_state(),
-            "classes_": Labels("K"),
-            self._predicts_with: Net([("T", "C")], "K"),
-        }

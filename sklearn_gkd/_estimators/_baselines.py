@@ -1,6 +1,7 @@
 """Baselines of the method: one net on one view, and any classifier without X_priv."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
@@ -13,7 +14,7 @@ from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
 from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import as_table
-from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._net_classifier import NetClassifier
 from sklearn_gkd._estimators._privileged import FIT_REQUEST
 from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
 from sklearn_gkd._training.callbacks import check_callbacks
@@ -41,6 +42,8 @@ checkpoint, device, random_state, verbose
         Class labels.
     network_ : skorch.NeuralNet
         The fitted net, with its ``history``.
+    n_iter_ : int
+        Number of epochs that it was trained for.
     series_shape_ : tuple of int
         (T, C) of the series.
     n_features_in_ : int
@@ -152,6 +155,10 @@ checkpoint, device, random_state, verbose
         return self
 
 
+def _estimator_has(name: str) -> Callable[[Any], bool]:
+    return lambda self: hasattr(self.estimator, name)
+
+
 class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Lets a classifier that knows nothing of X_priv take the same calls as `GKDClassifier`.
 
@@ -167,8 +174,8 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     ----------
     estimator_ : classifier
         The fitted clone.
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
+    classes_, n_features_in_, feature_importances_, ... : object
+        Whatever else the estimator has learnt.
 
     Examples
     --------
@@ -230,20 +237,12 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.estimator_ = clone(self.estimator).fit(table, y, **weights)
         return self
 
-    @property
-    def classes_(self):
-        """Class labels."""
-        return self.estimator_.classes_
-
-    @property
-    def n_features_in_(self):
-        """Number of columns of X as a table."""
-        return self.estimator_.n_features_in_
-
-    @property
-    def feature_names_in_(self):
-        """Column names, where X was a DataFrame."""
-        return self.estimator_.feature_names_in_
+    def __getattr__(self, name):
+        """Hand on what the estimator has learnt."""
+        learnt = name.endswith("_") and not name.startswith("_")
+        if learnt and "estimator_" in vars(self):
+            return getattr(self.estimator_, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def predict(self, X):
         """Predict the class.
@@ -259,7 +258,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict(as_table(X, "X")[0])
 
-    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
+    @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X):
         """Predict the probability of each class.
 
@@ -274,7 +273,22 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict_proba(as_table(X, "X")[0])
 
-    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
+    @available_if(_estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(as_table(X, "X")[0])
+
+    @available_if(_estimator_has("decision_function"))
     def decision_function(self, X):
         """Return what the estimator's decision_function does.
 
@@ -288,6 +302,27 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.estimator_.decision_function(as_table(X, "X")[0])
+
+    def score(self, X, y, sample_weight=None):
+        """Return the estimator's own score: of a search, by its `scoring`; else the accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+        y : array-like of shape (n,)
+            Class of each row.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        if not hasattr(self.estimator_, "score"):
+            return super().score(X, y, sample_weight)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return self.estimator_.score(as_table(X, "X")[0], y, **weights)
 
     def __sklearn_tags__(self):
         tags = get_tags(self.estimator)

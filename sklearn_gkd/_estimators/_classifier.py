@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
 from sklearn_gkd._common.labels import check_rows
-from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._net_classifier import NetClassifier
 from sklearn_gkd._estimators._privileged import (
     Pair,
     check_pairs,
@@ -117,6 +117,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     teacher_ : skorch.NeuralNet or classifier
         The fitted teacher, where one was trained: not with beta=0 and gamma=0, nor where its
         targets came from `memory`. Delete it to save a smaller file.
+    n_iter_ : int
+        Number of epochs that the student was trained for.
     priv_transformer_ : transformer or None
         The fitted clone.
     priv_reader_ : object

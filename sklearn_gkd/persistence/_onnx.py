@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sklearn_gkd._common.files import missing_extra, write_whole
-from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._net_classifier import NetClassifier
 from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.persistence._onnx_steps import as_module, reshaped_to
 
