@@ -1,5 +1,6 @@
 from ._maps import predict_map
 from ._objects import object_series, training_set
+from ._sampling import sample_pairs
 from ._stacks import open_stack
 from ._vectors import predict_objects
 
@@ -8,5 +9,6 @@ __all__ = [
     "open_stack",
     "predict_map",
     "predict_objects",
+    "sample_pairs",
     "training_set",
 ]

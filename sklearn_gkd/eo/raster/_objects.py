@@ -147,17 +147,25 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
     Returns
     -------
     Bunch
+        As ``fit`` takes it: ``clf.fit(**data)``.
+
         X : DataFrame
-            The rows of `radar` that have data.
+            The rows of `radar` that have data and a class.
         X_priv : DataFrame or None
             Those of `optical`, NaN throughout where there is none.
         y : ndarray of shape (n,)
         groups : ndarray of shape (n,) or None
+        X_unlabeled, X_priv_unlabeled : DataFrame or None
+            Rows of both without a class. None if there are none.
 
     Warns
     -----
     UserWarning
-        Names the polygons without radar or without a class, which are left out.
+        Names the polygons that are left out: without radar, or with neither a class nor optical.
+
+    See Also
+    --------
+    sample_pairs : More rows without a class, from anywhere in the images.
 
     Examples
     --------
@@ -172,15 +180,32 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
     """
     check_index(polygons)
     X = radar.reindex(polygons.index)
-    usable = X.notna().any(axis=1) & polygons[y].notna()
-    warn_of("without radar or without a class, and left out", polygons.index[~usable])
-    rows = polygons[usable]
+    X_priv = None if optical is None else optical.reindex(polygons.index)
+    has_class = polygons[y].notna()
+    has_radar = X.notna().any(axis=1)
+    labeled = has_radar & has_class
+    unlabeled = has_radar & ~has_class & (X_priv is not None and X_priv.notna().any(axis=1))
+    left_out = polygons.index[~(labeled | unlabeled)]
+    warn_of("without radar, or with neither a class nor optical, and left out", left_out)
     return Bunch(
-        X=X[usable],
-        X_priv=None if optical is None else optical.reindex(rows.index),
-        y=rows[y].to_numpy(),
-        groups=None if groups is None else rows[groups].to_numpy(),
+        X=X[labeled],
+        X_priv=None if X_priv is None else X_priv[labeled],
+        y=_classes_of(polygons[y], labeled),
+        groups=None if groups is None else polygons.loc[labeled, groups].to_numpy(),
+        X_unlabeled=X[unlabeled] if unlabeled.any() else None,
+        X_priv_unlabeled=X_priv[unlabeled] if X_priv is not None and unlabeled.any() else None,
     )
+
+
+def _classes_of(column: pd.Series, which: pd.Series) -> np.ndarray:
+    """Return the classes of these rows; integers that missing ones made floats are integers."""
+    classes = column[which]
+    kind = getattr(classes.dtype, "kind", "O")
+    whole = kind == "f" and column.isna().any() and (classes % 1 == 0).all()
+    if whole:
+        return classes.to_numpy(dtype=np.int64)
+    nullable = kind in "iub" and not isinstance(classes.dtype, np.dtype)
+    return classes.to_numpy(dtype=classes.dtype.numpy_dtype if nullable else None)
 
 
 class _PixelValues:

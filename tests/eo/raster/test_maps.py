@@ -69,6 +69,92 @@ def test_classes_alone_and_colours(stack, clf, tmp_path):
     assert not list(tmp_path.glob("*d.tif*"))  # before any block is predicted
 
 
+def test_codes_of_the_users_own(stack, pixels, tmp_path, scene):
+    complete = np.isfinite(pixels).all(axis=(1, 2))
+    codes = np.where(scene.classes == "wheat", 211, 311).ravel()
+    clf = LogisticRegression().fit(pixels[complete].reshape(-1, 8), codes[complete])
+    names = {211: "arable", 311: "forest"}
+    with rasterio.open(
+        predict_map(clf, stack, tmp_path / "map.tif", names=names, progress=False)
+    ) as file:
+        assert file.tags(1)["211"] == "arable"
+        values = file.read(1).ravel()
+    np.testing.assert_array_equal(values[complete], clf.predict(pixels[complete].reshape(-1, 8)))
+    assert (values[~complete] == 0).all()
+
+
+def test_how_undecided_a_classifier_is(stack, clf, pixels, tmp_path):
+    paths = {name: tmp_path / f"{name}.tif" for name in ("entropy", "margin")}
+    predict_map(clf, stack, tmp_path / "map.tif", progress=False, **paths)
+    complete = np.isfinite(pixels).all(axis=(1, 2))
+    one, other = clf.predict_proba(pixels[complete]).astype(float).T
+    for name, expected in {
+        "entropy": -(one * np.log(one) + other * np.log(other)),
+        "margin": abs(one - other),
+    }.items():
+        with rasterio.open(paths[name]) as file:
+            assert file.descriptions == (name,)
+            found = file.read(1).ravel()
+        np.testing.assert_allclose(found[complete], expected, atol=1e-5)
+        assert np.isnan(found[~complete]).all()
+
+
+class Threshold(ClassifierMixin, BaseEstimator):
+    """Predicts whether the first value is above 0."""
+
+    classes_ = np.array([10, 20])
+
+    def fit(self, X, y):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict(self, X):
+        return np.where(X[:, 0] > 0, 20, 10)
+
+
+def test_patches_smaller_than_the_minimum_mapping_unit(stack, tmp_path):
+    image = np.full(stack.shape[2:], -1.0, dtype="float32")
+    image[10:12, 10:12] = 1  # of 4 pixels
+    image[15:18, 30] = 1  # of 3 pixels, over a border of blocks
+    image[40, 20] = image[41, 21] = 1  # two of 1 pixel, which share no side
+    image[0, :3] = np.nan
+    image[1, 0] = 1  # of 1 pixel, beside no data
+    values = stack.copy(data=np.broadcast_to(image, stack.shape))
+    with rasterio.open(
+        predict_map(Threshold(), values, tmp_path / "map.tif", sieve=4, progress=False)
+    ) as file:
+        found = file.read(1)
+    expected = np.full(image.shape, 10)
+    expected[10:12, 10:12] = 20
+    expected[0, :3] = 0
+    np.testing.assert_array_equal(found, expected)
+    for size in (0, 2.5, True):
+        with pytest.raises(ValueError, match=f"sieve is {size}. Give a number of pixels"):
+            predict_map(Threshold(), values, tmp_path / "map.tif", sieve=size)
+
+
+@pytest.mark.parametrize("name", ["out", "probabilities", "confidence", "entropy", "margin"])
+def test_no_output_overwrites_what_is_read_or_written(stack, paths, clf, tmp_path, name):
+    before = paths[1].read_bytes()
+    others = {"out": tmp_path / "map.tif", "margin": tmp_path / "margin.tif"}
+    (tmp_path / "link.tif").symlink_to(paths[1])
+    (tmp_path / "hard.tif").hardlink_to(paths[1])
+    for path in (paths[1], tmp_path / "x" / ".." / paths[1].name, tmp_path / "link.tif",
+                 tmp_path / "hard.tif"):  # fmt: skip
+        for images in (stack, 2 * stack):
+            with pytest.raises(ValueError, match=rf"{name} is .*, which the stack is read from\."):
+                predict_map(clf, images, **(others | {name: path}))
+    other = "margin" if name == "out" else "out"
+    with pytest.raises(ValueError, match="which out is as well"):
+        predict_map(clf, stack, **(others | {name: others[other]}))
+    with pytest.raises(ValueError, match=f"{name} is .*, a folder"):
+        predict_map(clf, stack, **(others | {name: tmp_path}))
+    assert paths[1].read_bytes() == before
+    assert not list(tmp_path.glob("*map*")) + list(tmp_path.glob(".*"))
+
+
 def test_a_map_of_a_part_of_a_stack_lies_where_it_did(stack, clf, tmp_path):
     part = stack.isel(x=slice(20, None), y=slice(2, 49))
     with rasterio.open(predict_map(clf, part, tmp_path / "part.tif", progress=False)) as file:

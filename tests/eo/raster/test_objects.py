@@ -6,6 +6,7 @@ geopandas = pytest.importorskip("geopandas", reason="needs the extra geo")
 pytest.importorskip("rasterio", reason="needs the extra geo")
 from shapely.geometry import Point, Polygon, box  # noqa: E402
 
+from sklearn_gkd import GKDClassifier  # noqa: E402
 from sklearn_gkd.eo.raster import (  # noqa: E402
     object_series,
     open_stack,
@@ -118,16 +119,43 @@ def test_what_an_estimator_is_fitted_on(stack, fields):
     radar = object_series(stack, fields)
     optical = object_series(stack, fields).iloc[[5, 0, 2]]
     radar.loc["askew"] = np.nan
-    fields.loc["east", "crop"] = None
-    with pytest.warns(UserWarning, match=r"2 polygons are without radar .*: askew, east\."):
+    fields.loc[["east", "partly outside"], "crop"] = None
+    with pytest.warns(UserWarning, match=r"2 polygons are without radar.*: askew, partly outside."):
         data = training_set(fields.assign(block=range(6)), radar, optical, y="crop", groups="block")
-    names = ["aligned", "with a hole in the data", "partly outside", "smaller than a pixel"]
+    names = ["aligned", "with a hole in the data", "smaller than a pixel"]
     assert data.X.index.tolist() == data.X_priv.index.tolist() == names
-    assert data.y.tolist() == ["oats", "rye", "rye", "oats"]
-    assert data.groups.tolist() == [0, 2, 3, 4]
-    assert data.X_priv.isna().all(axis=1).tolist() == [False, False, True, True]
+    assert data.y.tolist() == ["oats", "rye", "oats"]
+    assert data.groups.tolist() == [0, 2, 4]
+    assert data.X_priv.isna().all(axis=1).tolist() == [False, False, True]
+    pd.testing.assert_frame_equal(data.X_unlabeled, radar.loc[["east"]])
+    pd.testing.assert_frame_equal(data.X_priv_unlabeled, optical.loc[["east"]])
     whole = training_set(fields.assign(crop="oats"), object_series(stack, fields), y="crop")
-    assert whole.groups is whole.X_priv is None
+    assert whole.groups is whole.X_priv is whole.X_unlabeled is whole.X_priv_unlabeled is None
+    with pytest.warns(UserWarning, match=r"2 polygons .* with neither a class nor optical"):
+        alone = training_set(fields, object_series(stack, fields), y="crop")
+    assert alone.X_unlabeled is None
+
+
+@pytest.mark.parametrize("dtype", [None, "Int64", "Int16"])
+def test_integer_classes_stay_integers_beside_missing_ones(stack, fields, dtype):
+    table = object_series(stack, fields)
+    codes = pd.Series([211, 311, 211, None, 311, 211], index=fields.index, dtype=dtype)
+    y = training_set(fields.assign(crop=codes), table, table, y="crop").y
+    assert y.dtype == ("int16" if dtype == "Int16" else "int64")
+    assert y.tolist() == [211, 311, 211, 311, 211]
+    levels = codes.astype(float) + 0.5
+    assert training_set(fields.assign(crop=levels), table, table, y="crop").y[0] == 211.5
+
+
+def test_a_training_set_is_what_fit_takes(stack, fields, small):
+    table = object_series(stack, fields)
+    fields.loc["east", "crop"] = None
+    data = training_set(fields, table, table, y="crop")
+    clf = GKDClassifier(small, small, validation_fraction=0, random_state=0).fit(**data)
+    other = GKDClassifier(small, small, validation_fraction=0, random_state=0)
+    other.fit(data.X, data.y, data.X_priv, X_unlabeled=table.loc[["east"]],
+              X_priv_unlabeled=table.loc[["east"]])  # fmt: skip
+    np.testing.assert_array_equal(clf.predict_proba(table), other.predict_proba(table))
 
 
 def test_warnings_are_at_the_line_that_called(stack, fields):
