@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_gkd._common.files import missing_extra
-from sklearn_gkd.eo._base import as_dates
+from sklearn_gkd.eo._dates import as_dates
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import rasterio
