@@ -31,7 +31,9 @@ def as_dates_in_any_order(dates, name: str) -> np.ndarray:
         values = np.array([_as_date(value, name) for value in values.tolist()])
     distant = (values < np.datetime64("1900")) | (values >= np.datetime64("2200"))
     if distant.any():
-        raise ValueError(f"{name}: {values[distant][0]} lies outside of 1900 to 2199. Give dates {FORMS}.")
+        raise ValueError(
+            f"{name}: {values[distant][0]} lies outside of 1900 to 2199. Give dates {FORMS}."
+        )
     return values.astype("datetime64[ns]")
 
 

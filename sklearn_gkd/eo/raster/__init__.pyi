@@ -1,6 +1,6 @@
 from ._maps import predict_map
 from ._objects import object_series, predict_objects, training_set
-from ._stacks import open_stack
+from ._opening import open_stack
 
 __all__ = [
     "object_series",
