@@ -77,7 +77,7 @@ def _as_date(value, name: str) -> np.datetime64:
     """Return a date, in UTC where it has a time zone."""
     date = value.decode() if isinstance(value, bytes) else value
     if isinstance(value, Real) and float(value).is_integer():
-        date = str(int(value))
+        date = f"{float(value):.0f}"
     is_text = isinstance(date, str) and _TEXT.fullmatch(date)
     if not is_text and not isinstance(date, datetime.date | np.datetime64):
         raise ValueError(f"{name}: {value!r} is not a date. Give dates {FORMS}.")

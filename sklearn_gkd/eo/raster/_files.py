@@ -90,6 +90,15 @@ class Images:
         """T, C, height and width."""
         return len(self.dates), len(self.resampling), self.grid.height, self.grid.width
 
+    def __dask_tokenize__(self) -> tuple:
+        """Return what names this array in a graph, the same whenever the files are opened."""
+        files = [
+            (file.path, file.bands, file.nodata, file.alpha, file.grid.token())
+            for of_date in self.dates
+            for file in of_date
+        ]
+        return files, self.resampling, self.grid.token()
+
     def __getitem__(self, key) -> np.ndarray:
         wanted = [np.arange(size)[part] for size, part in zip(self.shape, key, strict=True)]
         shape = tuple(size for part in wanted for size in part.shape)

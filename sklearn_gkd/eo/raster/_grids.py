@@ -42,7 +42,7 @@ class Grid:
         return cls(file.crs, file.transform, file.height, file.width)
 
     @classmethod
-    def of_array(cls, array: xarray.DataArray, name: str) -> "Grid":
+    def of_array(cls, array: xarray.DataArray | xarray.Dataset, name: str) -> "Grid":
         """Return the grid of the coordinates x and y, which are evenly spaced."""
         if array.rio.crs is None:
             raise ValueError(f"{name} has no CRS. Give it one: {name}.rio.write_crs(32630).")
@@ -80,12 +80,18 @@ class Grid:
             for corner in corners
         )
 
+    def token(self) -> tuple:
+        """Return plain values that tell the grid from others."""
+        return self.crs.to_wkt(), tuple(self.transform), self.height, self.width
+
     def __str__(self) -> str:
         numbers = tuple(round(number, 6) for number in self.transform[:6])
         return f"{self.crs} {numbers}, {self.height} x {self.width}"
 
 
-def _start_and_step(array: xarray.DataArray, axis: str, name: str) -> tuple[float, float | None]:
+def _start_and_step(
+    array: xarray.DataArray | xarray.Dataset, axis: str, name: str
+) -> tuple[float, float | None]:
     """Return the first coordinate and the distance of two; None of a single row or column."""
     if axis not in array.coords:
         raise ValueError(f"{name} has no coordinates {axis}. Assign those of its pixels' centres.")
@@ -116,7 +122,7 @@ def _size_of_one_pixel(
     return across or abs(down or 0), down or -abs(across or 0)
 
 
-def _noted_transform(array: xarray.DataArray) -> Affine | None:
+def _noted_transform(array: xarray.DataArray | xarray.Dataset) -> Affine | None:
     """Return the transform that a file, or write_transform, left in the attributes."""
     noted = array.coords[array.rio.grid_mapping].attrs.get("GeoTransform")
     return None if noted is None else Affine.from_gdal(*map(float, noted.split()))

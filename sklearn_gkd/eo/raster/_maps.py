@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.files import fingerprint, missing_extra, write_whole
 from sklearn_gkd.eo.raster._geotiff import palette_of, write_classes, write_numbers
+from sklearn_gkd.eo.raster._pixels import masked_and_shifted
 from sklearn_gkd.eo.raster._predicting import most_probable, predict_numbers, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack
 
@@ -38,6 +39,10 @@ def predict_map(
     probabilities=None,
     confidence=None,
     colors: Mapping[Any, Sequence[int]] | None = None,
+    offset: float | Sequence[float] = 0,
+    mask: str | None = None,
+    mask_values: Sequence[float] | None = None,
+    mask_bits: Sequence[int] | None = None,
     tolerance: float = TOLERANCE,
     progress: bool = True,
 ) -> Path:
@@ -68,6 +73,8 @@ def predict_map(
     colors : mapping, default=None
         Red, green and blue, 0 to 255, of each class. None: evenly spaced hues. A map of more than
         255 classes has no colours.
+    offset, mask, mask_values, mask_bits
+        As in `object_series`: pixels that the mask marks have no data on that date.
     tolerance : float, default=6
         Days by which an acquisition may lie off the day of a named column.
     progress : bool, default=True
@@ -99,7 +106,8 @@ def predict_map(
     >>> stack = open_stack(paths, dates, ["VV", "VH"])  # doctest: +SKIP
     >>> predict_map(clf, stack, "land_cover.tif", confidence="confidence.tif")  # doctest: +SKIP
     """
-    stack = _as_in_fit(estimator, check_stack(stack), tolerance)
+    stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
+    stack = _as_in_fit(estimator, stack, tolerance)
     palette = palette_of(estimator.classes_, colors)
     classify = _PixelClassifier(estimator, not (probabilities is confidence is None))
     out = Path(out)

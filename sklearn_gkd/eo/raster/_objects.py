@@ -12,8 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.compat import StrOptions, validate_params
 from sklearn_gkd._common.files import missing_extra, replacing
-from sklearn_gkd.eo._optical import SpectralIndices
-from sklearn_gkd.eo._radar import from_decibel, to_decibel
+from sklearn_gkd.eo.raster._pixels import PixelValues, masked_and_shifted
 from sklearn_gkd.eo.raster._predicting import most_probable, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names
 
@@ -24,8 +23,6 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     from exactextract.raster import NumPyRasterSource
     from shapely import is_valid
 
-POLARISATIONS = ("VV", "VH", "HH", "HV")
-
 ROWS = 512  # of the image, read at a time
 
 
@@ -35,6 +32,9 @@ ROWS = 512  # of the image, read at a time
         "polygons": [geopandas.GeoDataFrame],
         "indices": ["array-like"],
         "offset": "no_validation",
+        "mask": [str, None],
+        "mask_values": ["array-like", None],
+        "mask_bits": ["array-like", None],
         "average": [StrOptions({"power", "db"})],
         "like": "no_validation",
         "tolerance": "no_validation",
@@ -46,7 +46,10 @@ def object_series(
     polygons,
     *,
     indices: Sequence[str] = (),
-    offset: float = 0,
+    offset: float | Sequence[float] = 0,
+    mask: str | None = None,
+    mask_values: Sequence[float] | None = None,
+    mask_bits: Sequence[int] | None = None,
     average: str = "power",
     like=None,
     tolerance: float = TOLERANCE,
@@ -64,12 +67,23 @@ def object_series(
         Its index names the objects. It is reprojected to the stack's CRS.
     indices : sequence of str, default=()
         Names in `eo.INDICES`, appended to the bands of each date.
-    offset : float, default=0
-        Added to the bands before all else, as in `eo.SpectralIndices`: -1000 for Sentinel-2
-        products of processing baseline 04.00 or later that still hold that shift.
+    offset : float or sequence of T floats, default=0
+        Added to the bands before all else: -1000 for Sentinel-2 products of processing baseline
+        04.00 or later that still hold that shift. One for each date of the stack where a season
+        has both (the shift began on 25 January 2022).
+    mask : str, default=None
+        A band, such as SCL, that marks pixels that are not used. They are left out before
+        averaging, as are those where the mask itself has no data; the mask gets no column.
+    mask_values : sequence of numbers, default=None
+        Values of the mask at which a pixel is not used. None, and no `mask_bits`: for SCL,
+        ``(0, 1, 3, 8, 9, 10)``: no data, defects, shadow, clouds and cirrus.
+    mask_bits : sequence of int, default=None
+        Numbers of bits, from 0, of which none may be set in the mask. None, and no `mask_values`:
+        for QA_PIXEL (Landsat), ``(0, 1, 2, 3, 4)``; for QA60 (Sentinel-2), ``(10, 11)``.
     average : {"power", "db"}, default="power"
-        How bands named VV, VH, HH or HV, which are in dB, are averaged: in linear power and then
-        in dB again, or as they are, as the paper does. Other bands are averaged as they are.
+        How bands of a polarisation (VV, vh, VV_asc), which are in dB, are averaged: in linear
+        power and then in dB again, or as they are, as the paper does. Other bands are averaged as
+        they are.
     like : DataFrame or sequence of str, default=None
         An earlier table, or its column names (``clf.feature_names_in_``), whose columns are
         wanted: so a model that is fitted already takes another year's stack.
@@ -92,8 +106,8 @@ def object_series(
     Raises
     ------
     ValueError
-        If stack or polygons lack a CRS, if an object's name is not unique, or if the stack has no
-        acquisition near a day of `like`.
+        If stack or polygons lack a CRS, if an object's name is not unique, if a band other than
+        the mask holds classes, or if the stack has no acquisition near a day of `like`.
 
     References
     ----------
@@ -115,14 +129,16 @@ def object_series(
        VV_d012
     a    -15.0
     """
-    stack = check_stack(stack)
+    stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
     if like is not None:
         like = list(getattr(like, "columns", like))
         stack = align(stack, like, tolerance, indices)
     names = like or column_names(stack, indices)
     coverage = _coverage(stack, polygons)
-    means = _means(stack, coverage, _PixelValues(stack, indices, offset, average))
-    table = pd.DataFrame(means.reshape(len(polygons), -1), index=polygons.index, columns=names)
+    means = _means(stack, coverage, PixelValues(stack, indices, average))
+    table = pd.DataFrame(
+        means.reshape(len(polygons), len(names)), index=polygons.index, columns=names
+    )
     table.attrs["dates"] = np.datetime_as_string(stack["time"].to_numpy(), unit="D").tolist()
     return table
 
@@ -227,31 +243,6 @@ def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabili
     return objects
 
 
-class _PixelValues:
-    """The values of pixels that are averaged: bands, in power where they are in dB, and indices."""
-
-    def __init__(self, stack, indices: Sequence[str], offset: float, average: str):
-        bands = stack["band"].to_numpy().tolist()
-        in_power = [average == "power" and band in POLARISATIONS for band in bands]
-        self.in_power = np.array(in_power + [False] * len(indices))
-        self.offset = offset
-        self.indices = SpectralIndices(indices, bands=bands, offset=offset) if indices else None
-
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return (C + n_indices, n) of an image's (C, n)."""
-        if self.indices is not None:
-            image = self.indices.fit_transform(image.T[:, None])[:, 0].T
-        else:
-            image = image + self.offset
-        image[self.in_power] = from_decibel(image[self.in_power])
-        return image
-
-    def back(self, means: np.ndarray) -> np.ndarray:
-        """Return means (..., C + n_indices) in the units of the stack."""
-        means[..., self.in_power] = to_decibel(means[..., self.in_power])
-        return means
-
-
 def _coverage(stack: xarray.DataArray, polygons) -> csc_array:
     """Return the share of each pixel that each polygon covers, (n_polygons, height * width)."""
     if polygons.crs is None:
@@ -270,8 +261,10 @@ def _coverage(stack: xarray.DataArray, polygons) -> csc_array:
         srs_wkt=polygons.crs.to_wkt(),
     )
     features = geopandas.GeoDataFrame(geometry=shapes.iloc[usable])
-    found = exact_extract(grid, features, ["cell_id", "coverage"], output="pandas")
-    cells, shares = found["cell_id"].to_numpy(), found["coverage"].to_numpy()
+    cells, shares = [], []
+    if len(features):
+        found = exact_extract(grid, features, ["cell_id", "coverage"], output="pandas")
+        cells, shares = found["cell_id"].to_numpy(), found["coverage"].to_numpy()
     counts = np.array([len(of_polygon) for of_polygon in cells], dtype=int)
     _warn_of("empty", polygons.index[empty])
     _warn_of("invalid (mend them by polygons.make_valid())", polygons.index[invalid])
@@ -282,7 +275,7 @@ def _coverage(stack: xarray.DataArray, polygons) -> csc_array:
     return csc_array((values, (rows, columns)), shape=(len(polygons), height * width))
 
 
-def _means(stack: xarray.DataArray, coverage: csc_array, pixels: _PixelValues) -> np.ndarray:
+def _means(stack: xarray.DataArray, coverage: csc_array, pixels: PixelValues) -> np.ndarray:
     """Return the means (n_polygons, T, C), strip by strip and date by date."""
     n_steps, _, height, width = stack.shape
     sums = np.zeros((n_steps, len(pixels.in_power), coverage.shape[0]))
@@ -296,7 +289,7 @@ def _means(stack: xarray.DataArray, coverage: csc_array, pixels: _PixelValues) -
         shares = shares[:, cells].tocsr()
         for step in range(n_steps):
             image = stack.isel(time=step, y=strip).to_numpy()
-            values = pixels(image.reshape(len(image), -1)[:, cells].astype(np.float64))
+            values = pixels(image.reshape(len(image), -1)[:, cells])
             known = np.isfinite(values)
             sums[step] += (shares @ np.where(known, values, 0).T).T
             weights[step] += (shares @ known.T.astype(np.float64)).T

@@ -47,13 +47,17 @@ def check_stack(stack: Any) -> xarray.DataArray:
         raise ValueError(f"stack is of {stack.dtype}. Give numbers.")
     stack = stack.transpose("time", "band", "y", "x")
     _check_dates(stack["time"].to_numpy())
+    bands = stack["band"].to_numpy().tolist()
+    for band in (band for band in bands if bands.count(band) > 1):
+        raise ValueError(f"stack has several bands called {band}: {bands}. Give each its own name.")
     grid = Grid.of_array(stack, "stack")
     if grid.transform.e > 0:
         stack = stack.isel(y=slice(None, None, -1))
     if grid.transform.a < 0:
         stack = stack.isel(x=slice(None, None, -1))
     # A selection of pixels still carries the transform of the whole image.
-    return known_values(stack).rio.write_transform(grid.north_up().transform)
+    stack = known_values(stack).rio.write_crs(grid.crs)
+    return stack.rio.write_transform(grid.north_up().transform)
 
 
 def _check_dates(times: np.ndarray) -> None:
@@ -123,19 +127,31 @@ def align(
         raise ValueError(
             f"stack has no band {sorted(missing)[0]}, which the columns have. Add it to the stack."
         )
-    of_stack = _season_days(stack)
-    steps = [int(np.abs(of_stack - day).argmin()) for day in days]
-    gaps = [abs(int(of_stack[step]) - day) for step, day in zip(steps, days, strict=True)]
-    if max(gaps) > tolerance or len(set(steps)) < len(steps):
-        day = days[int(np.argmax(gaps))]
-        raise ValueError(
-            f"stack has no acquisition of its own within {tolerance} days of day {day:03d} "
-            f"(counted from 1 January); it has days {of_stack.tolist()}. Bring both to common "
-            "dates (eo.Resample), or give a greater tolerance."
-        )
+    steps = _steps_near(stack, np.array(days), tolerance)
     return stack.isel(time=steps).sel(band=[band for band in bands if band not in indices])
 
 
-def _season_days(stack: xarray.DataArray) -> np.ndarray:
+def _steps_near(stack: xarray.DataArray, days: np.ndarray, tolerance: float) -> list[int]:
+    """Return the date nearest to each day, by the first year of the stack or one beside it.
+
+    A season over New Year is counted from the year in which it begins, and the table may have begun
+    a few days earlier or later than the stack, on the other side of 1 January.
+    """
+    for years in (0, 1, -1):
+        distances = np.abs(_season_days(stack, years) - days[:, None])
+        steps, gaps = distances.argmin(axis=1), distances.min(axis=1)
+        if gaps.max() <= tolerance and len(set(steps)) == len(steps):
+            return steps.tolist()
+    of_stack = _season_days(stack)
+    day = days[np.abs(of_stack - days[:, None]).min(axis=1).argmax()]
+    raise ValueError(
+        f"stack has no acquisition of its own within {tolerance} days of day {day:03d} (counted "
+        f"from 1 January); it has days {of_stack.tolist()}. Bring both to common dates "
+        "(eo.Resample), or give a greater tolerance."
+    )
+
+
+def _season_days(stack: xarray.DataArray, years: int = 0) -> np.ndarray:
+    """Return days from 1 January of the first date's year, or of one so many years later."""
     dates = stack["time"].to_numpy().astype("datetime64[D]")
-    return (dates - dates[0].astype("datetime64[Y]")).astype(int)
+    return (dates - (dates[0].astype("datetime64[Y]") + years).astype("datetime64[D]")).astype(int)
