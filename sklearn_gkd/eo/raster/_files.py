@@ -57,7 +57,7 @@ class ImageFile:
                 for nodata in (self.nodata, file.nodatavals[band - 1]):
                     if nodata is not None:
                         missing[number] |= _equals(stored[number], nodata)
-                if _has_mask(file, band):
+                if self.alpha is None and _has_mask(file, band):
                     missing[number] |= file.read_masks(band, window=window) == 0
             scales = np.array([file.scales[band - 1] for band in self.bands])
             offsets = np.array([file.offsets[band - 1] for band in self.bands])
@@ -69,8 +69,8 @@ class ImageFile:
                 f"{name} has whole numbers over {LARGEST}, which float32 would round: flags of "
                 "many bits, for instance. Write the bits that you need to a file of uint16."
             )
-        images = stored.astype(np.float32)
-        images[missing | ~np.isfinite(images)] = np.nan
+        images = np.where(missing, np.nan, stored).astype(np.float32)
+        images[~np.isfinite(images)] = np.nan
         return images
 
 

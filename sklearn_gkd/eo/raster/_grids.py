@@ -13,6 +13,7 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import rasterio
     import rioxarray  # noqa: F401, the accessor rio
     import xarray
+    from dask.utils import SerializableLock
     from rasterio import Affine, windows
     from rasterio.crs import CRS
     from rasterio.enums import Resampling
@@ -20,6 +21,8 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     from rasterio.windows import Window
 
 SAME = 0.01  # pixels by which two grids may differ: coordinates are rounded
+
+LOCK = SerializableLock("sklearn_gkd.eo.raster.warp")  # rasterio swaps warning filters meanwhile
 
 PRECISION = 0.01  # pixels of the source, in which GDAL may err where it interpolates positions
 
@@ -158,22 +161,24 @@ def warped(source: Source, target: Grid, window: Window, resampling: Sequence[st
     if needed is None:
         return images
     wide, high = _source_pixels(source.grid, target)
-    for image, values, method in zip(images, source.read(needed), resampling, strict=True):
-        reproject(
-            values,
-            image,
-            src_transform=windows.transform(needed, source.grid.transform),
-            src_crs=source.grid.crs,
-            src_nodata=np.nan,
-            dst_transform=windows.transform(window, target.transform),
-            dst_crs=target.crs,
-            dst_nodata=np.nan,
-            resampling=Resampling[method],
-            tolerance=PRECISION,
-            # Of the whole image, so that a part of it is warped as the whole is.
-            XSCALE=1 / wide,
-            YSCALE=1 / high,
-        )
+    values = source.read(needed)
+    with LOCK:
+        for image, of_source, method in zip(images, values, resampling, strict=True):
+            reproject(
+                of_source,
+                image,
+                src_transform=windows.transform(needed, source.grid.transform),
+                src_crs=source.grid.crs,
+                src_nodata=np.nan,
+                dst_transform=windows.transform(window, target.transform),
+                dst_crs=target.crs,
+                dst_nodata=np.nan,
+                resampling=Resampling[method],
+                tolerance=PRECISION,
+                # Of the whole image, so that a part of it is warped as the whole is.
+                XSCALE=1 / wide,
+                YSCALE=1 / high,
+            )
     return images
 
 
