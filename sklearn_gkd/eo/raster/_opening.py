@@ -1,4 +1,4 @@
-"""Image files opened as a stack: a file a date, a file a band and date, or one file of all."""
+"""Stacks opened from image files: a file a date, a file a band and date, or one of all."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._dates import as_dates
 from sklearn_gkd.eo.raster._files import ImageFile, Images, alpha_of
 from sklearn_gkd.eo.raster._grids import Grid
+from sklearn_gkd.eo.raster._layout import files_by_name, is_pattern, layers_of_file
 from sklearn_gkd.eo.raster._names import check_descriptions, is_categorical
 from sklearn_gkd.eo.raster._stacks import CHUNK, INTENSITY, check_stack
 
@@ -22,13 +23,15 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
 
 WAYS = [way.name for way in SUPPORTED_RESAMPLING]
 
+Files = tuple[tuple[tuple[ImageFile, ...], ...], np.ndarray, list[str]]
+
 FOR_CLASSES = ("nearest", "mode")  # ways of warping that invent no class
 
 
 def open_stack(
     paths,
-    dates,
-    bands: Sequence[str],
+    dates=None,
+    bands: Sequence[str] | None = None,
     *,
     like=None,
     nodata: float | None = None,
@@ -38,13 +41,17 @@ def open_stack(
 
     Parameters
     ----------
-    paths : sequence of T paths, or of T sequences of C paths
-        A file for each date, with all bands, or a file for each date and band.
-    dates : array-like of shape (T,)
+    paths : sequence of T paths, of T sequences of C paths, or a path
+        A file for each date, with all bands; a file for each date and band; a pattern of their
+        names, such as ``"S1_{date}_{band}.tif"`` or ``"S2_*_{date}.tif"``; or one file that has the
+        bands of the first date, then those of the second, or whose descriptions name date or band.
+    dates : array-like of shape (T,), default=None
         When each was acquired, in order: ``"2016-01-12"``, ``20160112`` or datetime64. Two
-        acquisitions of one day are two stacks, or one image that is their mosaic.
-    bands : sequence of str
-        Names of the bands, in the files' order.
+        acquisitions of one day are two stacks, or one image that is their mosaic. None: as the
+        pattern, or the descriptions in one file, say.
+    bands : sequence of str, default=None
+        Names of the bands, in the files' order. None: as the pattern or the files' descriptions
+        say.
     like : DataArray or path, default=None
         A stack, or any raster with a CRS, to whose grid files of another CRS or grid are warped.
     nodata : float, default=None
@@ -77,14 +84,17 @@ def open_stack(
     >>> from sklearn_gkd.eo.raster import open_stack
     >>> paths = ["S1_20160104.tif", "S1_20160116.tif"]
     >>> stack = open_stack(paths, ["2016-01-04", "2016-01-16"], ["VV", "VH"])  # doctest: +SKIP
+    >>> stack = open_stack("S1_{date}_{band}.tif", bands=["VV", "VH"])  # doctest: +SKIP
     """
-    times, bands = as_dates(dates, "dates"), list(bands)
-    paths = list(paths)
-    if len(paths) != len(times):
-        raise ValueError(
-            f"paths has {len(paths)} entries, but dates has {len(times)}. Give one for each date."
-        )
-    files = tuple(_open_date(path, bands, nodata) for path in paths)
+    if isinstance(bands, str):
+        raise ValueError(f"bands is {bands!r}. Give a list: [{bands!r}].")
+    if is_pattern(paths):
+        paths, dates, of_pattern = files_by_name(paths, dates, bands)
+        bands = of_pattern or bands
+    if isinstance(paths, str | os.PathLike):
+        files, times, bands = _open_layers(paths, dates, bands, nodata)
+    else:
+        files, times, bands = _open_dates(list(paths), dates, bands, nodata)
     grid = _common_grid(files) if like is None else _grid_of(like)
     images = Images(files, _resampling_of(bands, resampling), grid)
     chunks = (1, len(bands), CHUNK["y"], CHUNK["x"])
@@ -96,32 +106,86 @@ def open_stack(
     return check_stack(stack.rio.write_crs(grid.crs).rio.write_transform(grid.transform))
 
 
+def _open_layers(path: Any, dates: Any, bands: Sequence[str] | None, nodata: float | None) -> Files:
+    """Open one file of all dates and bands."""
+    n_wanted = len(dates) * len(bands) if dates is not None and bands is not None else 0
+    file = _OpenFile(path, n_wanted)
+    times, bands, numbers = layers_of_file(path, file.descriptions, dates, bands)
+    images = tuple((file.image(bands, nodata, of_date),) for of_date in numbers)
+    return images, times, bands
+
+
+def _open_dates(
+    paths: list, dates: Any, bands: Sequence[str] | None, nodata: float | None
+) -> Files:
+    """Open a file for each date, or for each date and band."""
+    if dates is None:
+        raise ValueError(
+            "dates is None. Give them, or a pattern of the files' names such as S1_{date}_VV.tif."
+        )
+    times = as_dates(dates, "dates")
+    if len(paths) != len(times):
+        raise ValueError(
+            f"paths has {len(paths)} entries, but dates has {len(times)}. Give one for each date."
+        )
+    names = _names_in(paths[0]) if bands is None else list(bands)
+    return tuple(_open_date(path, names, nodata) for path in paths), times, names
+
+
 def _open_date(path: Any, bands: list[str], nodata: float | None) -> tuple[ImageFile, ...]:
     if isinstance(path, str | os.PathLike):
-        return (_open_file(path, bands, nodata),)
+        return (_OpenFile(path, len(bands)).image(bands, nodata),)
     paths = list(path)
     if len(paths) != len(bands):
         raise ValueError(
             f"{paths} are {len(paths)} files, but bands names {len(bands)}: {bands}. Give a file "
             "for each band, or one file of all."
         )
-    return tuple(_open_file(path, [band], nodata) for path, band in zip(paths, bands, strict=True))
+    return tuple(
+        _OpenFile(path, 1).image([band], nodata) for path, band in zip(paths, bands, strict=True)
+    )
 
 
-def _open_file(path: Any, names: list[str], nodata: float | None) -> ImageFile:
-    manager = CachingFileManager(rasterio.open, os.fspath(path), mode="r")
-    file = manager.acquire()
-    alpha = alpha_of(file, len(names))
-    bands = tuple(band for band in range(1, file.count + 1) if band != alpha)
-    if len(bands) != len(names):
-        raise ValueError(
-            f"{path} has {len(bands)} bands, but bands names {len(names)}: {names}. "
-            "Name each band of the file."
-        )
-    if any(dtype.startswith("complex") for dtype in file.dtypes):
-        raise ValueError(f"{path} is complex, as single-look (SLC) radar is. {INTENSITY}")
-    check_descriptions(path, [file.descriptions[band - 1] for band in bands], names)
-    return ImageFile(str(path), manager, Grid.of_file(file), bands, nodata, alpha)
+def _names_in(path: Any) -> list[str]:
+    """Return the bands that the files of a date name themselves."""
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    names = [name or "" for path in paths for name in _OpenFile(path, 0).descriptions]
+    if "" in names or len(set(names)) < len(names):
+        raise ValueError(f"bands is None, and {path} does not name its bands: {names}. Give bands.")
+    return names
+
+
+class _OpenFile:
+    """An image file that is known to be readable, and what it says of itself."""
+
+    def __init__(self, path: Any, n_wanted: int):
+        self.path = str(path)
+        self.manager = CachingFileManager(rasterio.open, os.fspath(path), mode="r")
+        self.file = self.manager.acquire()
+        if any(dtype.startswith("complex") for dtype in self.file.dtypes):
+            raise ValueError(f"{path} is complex, as single-look (SLC) radar is. {INTENSITY}")
+        self.grid = Grid.of_file(self.file)
+        self.alpha = alpha_of(self.file, n_wanted)
+        self.numbers = [n for n in range(1, self.file.count + 1) if n != self.alpha]
+
+    @property
+    def descriptions(self) -> list[str | None]:
+        """What it says of each band."""
+        return [self.file.descriptions[number - 1] for number in self.numbers]
+
+    def image(
+        self, names: list[str], nodata: float | None, numbers: list[int] | None = None
+    ) -> ImageFile:
+        """Return the bands of one date, all of the file unless `numbers` are given."""
+        numbers = self.numbers if numbers is None else numbers
+        if len(numbers) != len(names):
+            raise ValueError(
+                f"{self.path} has {len(numbers)} bands, but bands names {len(names)}: {names}. "
+                "Name each band of the file."
+            )
+        said = [self.file.descriptions[number - 1] for number in numbers]
+        check_descriptions(self.path, said, names)
+        return ImageFile(self.path, self.manager, self.grid, tuple(numbers), nodata, self.alpha)
 
 
 def _common_grid(files: tuple[tuple[ImageFile, ...], ...]) -> Grid:

@@ -39,7 +39,7 @@ def check_stack(stack: Any) -> xarray.DataArray:
         what = getattr(stack, "dims", type(stack).__name__)
         raise ValueError(
             f"stack is {what}. Give an xarray.DataArray of dimensions time, band, y and x, for "
-            "instance by open_stack."
+            "instance by open_stack, or by as_stack of what odc-stac, stackstac or openEO gave."
         )
     if stack.dtype.kind == "c":
         raise ValueError(f"stack is complex, as single-look (SLC) radar is. {INTENSITY}")
@@ -50,6 +50,7 @@ def check_stack(stack: Any) -> xarray.DataArray:
     bands = stack["band"].to_numpy().tolist()
     for band in (band for band in bands if bands.count(band) > 1):
         raise ValueError(f"stack has several bands called {band}: {bands}. Give each its own name.")
+    stack = _centred(stack)
     grid = Grid.of_array(stack, "stack")
     if grid.transform.e > 0:
         stack = stack.isel(y=slice(None, None, -1))
@@ -71,6 +72,20 @@ def _check_dates(times: np.ndarray) -> None:
         )
 
 
+def _centred(stack: xarray.DataArray) -> xarray.DataArray:
+    """Return a stack with coordinates of its pixels' centres, where stackstac gave corners."""
+    noted = stack.attrs.get("transform", ())
+    if len(noted) < 6 or "x" not in stack.coords or "y" not in stack.coords:
+        return stack
+    across, _, left, _, down, top, *_ = noted
+    columns, rows = (stack["x"] - left) / across, (stack["y"] - top) / down
+    corners = all((abs(steps - steps.round()) < 0.1).all() for steps in (columns, rows))
+    same_size = all((abs(steps.diff(steps.dims[0]) - 1) < 0.1).all() for steps in (columns, rows))
+    if not (corners and same_size):
+        return stack
+    return stack.assign_coords(x=stack["x"] + across / 2, y=stack["y"] + down / 2)
+
+
 def known_values(stack: xarray.DataArray) -> xarray.DataArray:
     """Return floats, NaN where a stack, or what its attributes say, has no data.
 
@@ -89,8 +104,10 @@ def known_values(stack: xarray.DataArray) -> xarray.DataArray:
     for noted in (stack.attrs, stack.encoding if stored else {}):
         for nodata in (noted[name] for name in NODATA if name in noted):
             known &= stack != float(nodata)
-    values = stack.astype(np.result_type(stack.dtype, np.float32)).where(known)
-    values = values if (scale, offset) == (1, 0) else values * scale + offset
+    dtype = np.result_type(stack.dtype, np.float32)
+    values = stack.astype(dtype).where(known)
+    if (scale, offset) != (1, 0):
+        values = (values.astype(np.float64) * scale + offset).astype(dtype)
     return values.drop_attrs(deep=False)
 
 
