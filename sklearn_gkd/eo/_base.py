@@ -1,4 +1,4 @@
-"""Base of the transformers of series, and the checks of dates."""
+"""Base of the transformers of series."""
 
 from abc import ABC, abstractmethod
 from numbers import Integral
@@ -159,31 +159,3 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         return tags
-
-
-def as_days(dates, name: str, n_dates: int | None = None) -> np.ndarray:
-    """Return days as floats, of numbers or of dates."""
-    values = np.asarray(dates)
-    if values.ndim != 1 or len(values) == 0 or n_dates not in (None, len(values)):
-        wanted = "one for each" if n_dates is None else f"{n_dates}, one for each step of X"
-        raise ValueError(f"{name} has shape {values.shape}. Give {wanted}, in a list.")
-    if values.dtype.kind not in "iuf":
-        values = (as_dates(values, name) - np.datetime64(0, "ns")) / np.timedelta64(1, "D")
-    days = values.astype(np.float64)
-    _check_order(days, name)
-    return days
-
-
-def as_dates(dates, name: str) -> np.ndarray:
-    """Return dates as datetime64, in order."""
-    try:
-        dates = np.asarray(dates, dtype="datetime64[ns]")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: {error}. Give dates such as 2016-01-12.") from error
-    _check_order(np.where(np.isnat(dates), np.nan, dates.astype(np.float64)), name)
-    return dates
-
-
-def _check_order(days: np.ndarray, name: str) -> None:
-    if not (np.isfinite(days).all() and (np.diff(days) > 0).all()):
-        raise ValueError(f"{name} are not in order: each must be later than the one before.")

@@ -107,19 +107,21 @@ class SpectralIndices(SeriesTransformer):
     """Append spectral indices to optical series, as further channels.
 
     Series (n, T, C) become (n, T, C + n_indices), and tables (n, T * C) become
-    (n, T * (C + n_indices)). Bands stay in the units of X, with `offset` added; an index is
-    between -1 and 1 where both its bands are positive, and NaN where one of them is NaN.
+    (n, T * (C + n_indices)). Bands stay in the units of X, with `offset` added. An index is
+    between -1 and 1, and NaN where one of its bands is NaN: a negative value, which no surface
+    reflects, counts as 0 in it.
 
     Parameters
     ----------
     indices : sequence of str, default=("NDVI",)
         Names in `INDICES`, each a normalised difference (a - b) / (a + b) of two bands; where
-        a + b is 0, it is 0. The paper appends NDVI.
+        both are 0 or less, it is 0. The paper appends NDVI.
     bands : sequence of str, default=("B2", "B3", "B4", "B8")
         Names of X's channels, such as B4 or B04.
-    offset : float, default=0
+    offset : float or array-like of shape (T,), default=0
         Added to the bands before all else. Give -1000 for Sentinel-2 products of processing
-        baseline 04.00 or later (from January 2022) whose digital numbers still hold that shift.
+        baseline 04.00 or later (from 25 January 2022) whose digital numbers still hold that shift,
+        and one for each date where a season has both.
     n_channels : int, default=None
         As in `GapFiller`.
 
@@ -156,7 +158,7 @@ class SpectralIndices(SeriesTransformer):
         **SeriesTransformer._parameter_constraints,
         "indices": ["array-like"],
         "bands": ["array-like"],
-        "offset": [Real],
+        "offset": [Real, "array-like"],
     }
 
     def __init__(
@@ -164,7 +166,7 @@ class SpectralIndices(SeriesTransformer):
         indices: Sequence[str] = ("NDVI",),
         *,
         bands: Sequence[str] = ("B2", "B3", "B4", "B8"),
-        offset: float = 0,
+        offset: float | Sequence[float] = 0,
         n_channels=None,
     ):
         self.indices = indices
@@ -179,10 +181,15 @@ class SpectralIndices(SeriesTransformer):
                 f"bands names {len(self.bands)} channels, but X has {n_channels}. Name each "
                 "channel of X in its order (a table needs n_channels)."
             )
+        if np.shape(self.offset) not in ((), series.shape[1:2]):
+            raise ValueError(
+                f"offset has shape {np.shape(self.offset)}. Give a number, or {series.shape[1]}, "
+                "one for each date."
+            )
         self._pairs()
 
     def _transform(self, series):
-        series += float(self.offset)  # in the precision of X, whatever number it is
+        series += np.reshape(self.offset, (-1, 1)).astype(series.dtype)
         appended = [
             _normalized_difference(series[..., a], series[..., b]) for a, b in self._pairs()
         ]
@@ -228,6 +235,7 @@ class SpectralIndices(SeriesTransformer):
 
 
 def _normalized_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = np.maximum(a, 0), np.maximum(b, 0)
     total = a + b
     return np.divide(a - b, total, out=np.zeros_like(total), where=total != 0)
 

@@ -1,6 +1,5 @@
 """Interpolation in time: gaps filled, and series at other dates."""
 
-from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +7,8 @@ import pandas as pd
 from sklearn.base import OneToOneFeatureMixin
 
 from sklearn_gkd._common.fitted_state import FloatArray
-from sklearn_gkd.eo._base import SeriesTransformer, as_days
+from sklearn_gkd.eo._base import SeriesTransformer
+from sklearn_gkd.eo._dates import are_days, as_dates, as_days, as_text
 
 
 class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
@@ -26,8 +26,8 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
         names such as ``VV_d012``, and one channel of T steps where there are none. Series of shape
         (n, T, C) do not need it.
     dates : array-like of shape (T,), default=None
-        When each step was acquired, in order: dates (``"2016-01-12"``, datetime64) or numbers of
-        days. None: equally spaced.
+        When each step was acquired, in order: dates (``"2016-01-12"``, ``20160112``, datetime64) or
+        numbers of days. None: equally spaced.
 
     Attributes
     ----------
@@ -196,13 +196,20 @@ class Resample(SeriesTransformer):
         channels = [
             str(name).rpartition("_")[0] or str(name) for name in self._names_in(input_features)[0]
         ]
-        dates = [f"d{date:03g}" if isinstance(date, Real) else date for date in self.to_dates]
+        dates = _names_of(self.to_dates)
         names = [f"{channel}_{date}" for date in dates for channel in channels]
         return np.array(names, dtype=object)
 
     def _both_days(self) -> tuple[np.ndarray, np.ndarray]:
         days = as_days(self.dates, "dates", self.series_shape_[0])
         return days, as_days(self.to_dates, "to_dates")
+
+
+def _names_of(dates) -> list[str]:
+    """Return ``d012`` for numbers of days, and ``2016-01-12`` for dates."""
+    if are_days(dates):
+        return [f"d{day:03g}" for day in dates]
+    return as_text(as_dates(dates, "to_dates"))
 
 
 def _neighbours(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

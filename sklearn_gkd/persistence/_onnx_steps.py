@@ -13,7 +13,8 @@ from sklearn.preprocessing import (
 )
 from torch import Tensor, nn
 
-from sklearn_gkd.eo._base import SeriesTransformer, as_days
+from sklearn_gkd.eo._base import SeriesTransformer
+from sklearn_gkd.eo._dates import as_days
 from sklearn_gkd.eo._optical import CloudMask, SpectralIndices
 from sklearn_gkd.eo._time import GapFiller, Resample
 
@@ -104,17 +105,21 @@ class _CloudMask(_OfSeries):
 
 
 class _SpectralIndices(_OfSeries):
+    offset: Tensor
+
     def __init__(self, indices: SpectralIndices):
         super().__init__(indices)
-        self.offset = float(indices.offset)
+        offset = np.reshape(indices.offset, (-1, 1)).astype(np.float64)
+        self.register_buffer("offset", torch.tensor(offset))
         self.pairs = indices._pairs()
 
     def transform(self, series: Tensor) -> Tensor:
-        series = series + self.offset
+        series = series + self.offset.to(series.dtype)
         appended = [self._index(series[:, :, a], series[:, :, b]) for a, b in self.pairs]
         return torch.cat([series, *(index[..., None] for index in appended)], dim=2)
 
     def _index(self, a: Tensor, b: Tensor) -> Tensor:
+        a, b = a.clamp(min=0), b.clamp(min=0)
         total = a + b
         return torch.where(total != 0, (a - b) / total, 0.0)
 

@@ -74,6 +74,26 @@ def test_an_index_of_nothing_is_0():
     assert indices[0, 0, 4] == 0
 
 
+def test_indices_stay_bounded_where_reflectances_are_not_positive():
+    X = np.array([[[1e-30, -1e-30], [50, -40], [-40, 50], [-3, -5], [1e-8, 3e-8]]])
+    indices = SpectralIndices(bands=["B4", "B8"]).fit_transform(X)
+    np.testing.assert_allclose(indices[0, :, 2], [-1, -1, 1, 0, 0.5])
+    np.testing.assert_array_equal(indices[..., :2], X)
+
+
+def test_an_offset_for_each_date():
+    X = np.array([[[1000.0, 3000], [2000, 4000]]])
+    indices = SpectralIndices(bands=["B4", "B8"], offset=[0, -1000])
+    expected = [[[1000, 3000, 0.5], [1000, 3000, 0.5]]]
+    np.testing.assert_array_equal(indices.fit_transform(X), expected)
+    table = SpectralIndices(bands=["B4", "B8"], offset=(0, -1000), n_channels=2)
+    found = table.fit_transform(X.reshape(1, 4).astype("f4"))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.reshape(expected, (1, 6)))
+    with pytest.raises(ValueError, match=r"offset has shape \(3,\)\. Give a number, or 2"):
+        SpectralIndices(bands=["B4", "B8"], offset=[0, 1, 2]).fit(X)
+
+
 def test_names_of_indices():
     frame = pd.DataFrame(np.ones((2, 4)), columns=["B4_d000", "B8_d000", "B4_d010", "B8_d010"])
     indices = SpectralIndices(bands=["B4", "B8"], n_channels=2).set_output(transform="pandas")

@@ -112,7 +112,7 @@ def test_a_module_returns_the_same_bits_as_its_step(case, optical):
 def test_an_index_of_nothing_is_zero():
     X = np.array([[[0, 0, 0, 0], [1, 2, -3, 3], [0, 0, 5, 0]]], dtype=np.float32)
     module = as_module("step", SpectralIndices().fit(X))
-    assert module(torch.tensor(X))[0, :, 4].tolist() == [0, 0, -1]
+    assert module(torch.tensor(X))[0, :, 4].tolist() == [0, 1, -1]  # below 0 is 0
 
 
 OPTICAL = {

@@ -1,10 +1,12 @@
+from ._containers import as_stack
 from ._maps import predict_map
 from ._objects import object_series, training_set
+from ._opening import open_stack
 from ._sampling import sample_pairs
-from ._stacks import open_stack
 from ._vectors import predict_objects
 
 __all__ = [
+    "as_stack",
     "object_series",
     "open_stack",
     "predict_map",

@@ -21,6 +21,7 @@ from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd.eo.raster._geotiff import Blocks, write_classes, write_numbers
 from sklearn_gkd.eo.raster._identity import fingerprint_of_pixels, source_files
 from sklearn_gkd.eo.raster._legend import legend_of
+from sklearn_gkd.eo.raster._pixels import masked_and_shifted
 from sklearn_gkd.eo.raster._predicting import most_probable, predict_numbers, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack
 
@@ -50,6 +51,10 @@ def predict_map(
     names: Mapping[Any, str] | None = None,
     colors: Mapping[Any, Any] | None = None,
     sieve: int = 1,
+    offset: float | Sequence[float] = 0,
+    mask: str | None = None,
+    mask_values: Sequence[float] | None = None,
+    mask_bits: Sequence[int] | None = None,
     tolerance: float = TOLERANCE,
     progress: bool = True,
 ) -> Path:
@@ -90,6 +95,8 @@ def predict_map(
     sieve : int, default=1
         Minimum mapping unit: patches (of pixels that share a side) of fewer pixels than this take
         the class of their largest neighbour in `out`. The other files stay as they are.
+    offset, mask, mask_values, mask_bits
+        As in `object_series`: pixels that the mask marks have no data on that date.
     tolerance : float, default=6
         Days by which an acquisition may lie off the day of a named column.
     progress : bool, default=True
@@ -122,7 +129,8 @@ def predict_map(
     >>> predict_map(clf, stack, "land_cover.tif", confidence="confidence.tif")  # doctest: +SKIP
     """
     files = source_files(check_stack(stack))
-    stack = _as_in_fit(estimator, check_stack(stack), tolerance)
+    stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
+    stack = _as_in_fit(estimator, stack, tolerance)
     legend = legend_of(estimator.classes_, names, colors)
     if isinstance(sieve, bool) or not isinstance(sieve, Integral) or sieve < 1:
         raise ValueError(f"sieve is {sieve!r}. Give a number of pixels, 1 or more.")

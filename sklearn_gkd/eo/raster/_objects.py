@@ -9,16 +9,13 @@ from sklearn.utils import Bunch
 
 from sklearn_gkd._common.compat import Interval, StrOptions, validate_params
 from sklearn_gkd._common.files import missing_extra
-from sklearn_gkd.eo._optical import SpectralIndices
-from sklearn_gkd.eo._radar import from_decibel, to_decibel
 from sklearn_gkd.eo.raster._coverage import coverage_of, means_of
+from sklearn_gkd.eo.raster._pixels import PixelValues, masked_and_shifted
 from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names
 from sklearn_gkd.eo.raster._vectors import check_index, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
-
-POLARISATIONS = ("VV", "VH", "HH", "HV")
 
 
 @validate_params(
@@ -28,6 +25,9 @@ POLARISATIONS = ("VV", "VH", "HH", "HV")
         "size": [Interval(Integral, 1, None, closed="left")],
         "indices": ["array-like"],
         "offset": "no_validation",
+        "mask": [str, None],
+        "mask_values": ["array-like", None],
+        "mask_bits": ["array-like", None],
         "average": [StrOptions({"power", "db"})],
         "like": "no_validation",
         "tolerance": "no_validation",
@@ -39,7 +39,10 @@ def object_series(
     polygons,
     *,
     indices: Sequence[str] = (),
-    offset: float = 0,
+    offset: float | Sequence[float] = 0,
+    mask: str | None = None,
+    mask_values: Sequence[float] | None = None,
+    mask_bits: Sequence[int] | None = None,
     average: str = "power",
     size: int = 1,
     like=None,
@@ -60,12 +63,23 @@ def object_series(
         Polygons or points. Its index names the objects. It is reprojected to the stack's CRS.
     indices : sequence of str, default=()
         Names in `eo.INDICES`, appended to the bands of each date.
-    offset : float, default=0
-        Added to the bands before all else, as in `eo.SpectralIndices`: -1000 for Sentinel-2
-        products of processing baseline 04.00 or later that still hold that shift.
+    offset : float or sequence of T floats, default=0
+        Added to the bands before all else: -1000 for Sentinel-2 products of processing baseline
+        04.00 or later that still hold that shift. One for each date of the stack where a season
+        has both (the shift began on 25 January 2022).
+    mask : str, default=None
+        A band, such as SCL, that marks pixels that are not used. They are left out before
+        averaging, as are those where the mask itself has no data; the mask gets no column.
+    mask_values : sequence of numbers, default=None
+        Values of the mask at which a pixel is not used. None, and no `mask_bits`: for SCL,
+        ``(0, 1, 3, 8, 9, 10)``: no data, defects, shadow, clouds and cirrus.
+    mask_bits : sequence of int, default=None
+        Numbers of bits, from 0, of which none may be set in the mask. None, and no `mask_values`:
+        for QA_PIXEL (Landsat), ``(0, 1, 2, 3, 4)``; for QA60 (Sentinel-2), ``(10, 11)``.
     average : {"power", "db"}, default="power"
-        How bands named VV, VH, HH or HV, which are in dB, are averaged: in linear power and then
-        in dB again, or as they are, as the paper does. Other bands are averaged as they are.
+        How bands of a polarisation (VV, vh, VV_asc), which are in dB, are averaged: in linear
+        power and then in dB again, or as they are, as the paper does. Other bands are averaged as
+        they are.
     size : int, default=1
         Pixels along a side of the window around a point: 1 for its pixel alone, 3 for it and its
         eight neighbours. Odd.
@@ -92,7 +106,8 @@ def object_series(
     ------
     ValueError
         If stack or polygons lack a CRS, if an object's name is not unique, if an object is a line,
-        or if the stack has no acquisition near a day of `like`.
+        if a band other than the mask holds classes, or if the stack has no acquisition near a day
+        of `like`.
 
     References
     ----------
@@ -116,13 +131,14 @@ def object_series(
     """
     if size % 2 == 0:
         raise ValueError(f"size is {size}. Give an odd number, for the pixel lies in the middle.")
-    stack = check_stack(stack)
+    stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
     if like is not None:
         like = list(getattr(like, "columns", like))
         stack = align(stack, like, tolerance, indices)
     names = like or column_names(stack, indices)
     coverage = coverage_of(stack, polygons, size)
-    means = means_of(stack, coverage, _PixelValues(stack, indices, offset, average), len(polygons))
+    pixels = PixelValues(stack, indices, average)
+    means = means_of(stack, coverage, pixels, len(polygons))
     table = pd.DataFrame(
         means.reshape(len(polygons), len(names)), index=polygons.index, columns=names
     )
@@ -206,28 +222,3 @@ def _classes_of(column: pd.Series, which: pd.Series) -> np.ndarray:
         return classes.to_numpy(dtype=np.int64)
     nullable = kind in "iub" and not isinstance(classes.dtype, np.dtype)
     return classes.to_numpy(dtype=classes.dtype.numpy_dtype if nullable else None)
-
-
-class _PixelValues:
-    """The values of pixels that are averaged: bands, in power where they are in dB, and indices."""
-
-    def __init__(self, stack, indices: Sequence[str], offset: float, average: str):
-        bands = stack["band"].to_numpy().tolist()
-        in_power = [average == "power" and band in POLARISATIONS for band in bands]
-        self.in_power = np.array(in_power + [False] * len(indices))
-        self.offset = offset
-        self.indices = SpectralIndices(indices, bands=bands, offset=offset) if indices else None
-
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return (C + n_indices, n) of an image's (C, n)."""
-        if self.indices is not None:
-            image = self.indices.fit_transform(image.T[:, None])[:, 0].T
-        else:
-            image = image + self.offset
-        image[self.in_power] = from_decibel(image[self.in_power])
-        return image
-
-    def back(self, means: np.ndarray) -> np.ndarray:
-        """Return means (..., C + n_indices) in the units of the stack."""
-        means[..., self.in_power] = to_decibel(means[..., self.in_power])
-        return means

@@ -1,10 +1,9 @@
-"""Image stacks: opened, checked, and their dates and bands matched with names of columns.
+"""Image stacks: checked, and their dates and bands matched with names of columns.
 
 A stack is an `xarray.DataArray` with dimensions time, band, y and x, dates as ``time``, names as
 ``band``, and a CRS (``stack.rio.write_crs``).
 """
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,126 +11,104 @@ from typing import Any
 import numpy as np
 
 from sklearn_gkd._common.files import missing_extra
-from sklearn_gkd.eo._base import as_dates
+from sklearn_gkd.eo._dates import as_dates, as_text
+from sklearn_gkd.eo.raster._grids import Grid
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
-    import rasterio
-    import rioxarray
     import xarray
-    from rasterio.enums import Resampling
-    from rasterio.vrt import WarpedVRT
-
 
 CHUNK = {"x": 1024, "y": 256}
+
+NODATA = ("_FillValue", "missing_value", "fill_value", "nodata")  # attributes that name a value
+
+SCALING = ("scale_factor", "add_offset")
+
+INTENSITY = (
+    "Give its calibrated intensity in dB, of a GRD product or multilooked: 10 log10(abs(z)**2)."
+)
 
 TOLERANCE = 6  # days: half of Sentinel-1's repeat cycle
 
 
-def open_stack(paths, dates, bands: Sequence[str], *, like=None) -> xarray.DataArray:
-    """Open image files as a stack, without reading them yet.
-
-    Parameters
-    ----------
-    paths : sequence of T paths, or of T sequences of C paths
-        A file for each date, with all bands, or a file for each date and band.
-    dates : array-like of shape (T,)
-        When each was acquired, in order: ``"2016-01-12"`` or datetime64.
-    bands : sequence of str
-        Names of the bands, in the files' order.
-    like : DataArray, default=None
-        A stack, or any raster with a CRS, to whose grid files of another CRS or grid are warped
-        (bilinear).
-
-    Returns
-    -------
-    DataArray of shape (T, C, height, width), float32
-        In dask chunks; NaN where the files have no data.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many files as dates and bands, if the dates are not in order, if a
-        file has no CRS, or if the files lie on different grids and `like` is not given.
-
-    Examples
-    --------
-    >>> from sklearn_gkd.eo.raster import open_stack
-    >>> paths = ["S1_20160104.tif", "S1_20160116.tif"]
-    >>> stack = open_stack(paths, ["2016-01-04", "2016-01-16"], ["VV", "VH"])  # doctest: +SKIP
-    """
-    paths = list(paths)
-    if len(paths) != len(dates) or not paths:
-        raise ValueError(
-            f"paths has {len(paths)} entries, but dates has {len(dates)}. Give one for each date."
-        )
-    images = [_open_date(path, bands, like) for path in paths]
-    for path, image in zip(paths, images, strict=True):
-        if _grid(image) != _grid(images[0]):
-            raise ValueError(
-                f"{path} lies on another grid than {paths[0]}: {_grid(image)} instead of "
-                f"{_grid(images[0])}. Give like=, a raster to whose grid all are warped."
-            )
-    # Two files' coordinates may differ by rounding, where their grids do not.
-    images = [image.assign_coords(x=images[0].x, y=images[0].y) for image in images]
-    stack = xarray.concat(images, "time").assign_coords(
-        time=as_dates(dates, "dates"), band=list(bands)
-    )
-    return check_stack(stack)
-
-
-def _open_date(path, bands: Sequence[str], like) -> xarray.DataArray:
-    if isinstance(path, str | os.PathLike):
-        image = _open_file(path, like)
-    else:
-        images = [_open_file(band, like) for band in path]
-        image = xarray.concat(images, "band", join="override")
-    if image.sizes["band"] != len(bands):
-        raise ValueError(
-            f"{path} has {image.sizes['band']} bands, but bands names {len(bands)}: {list(bands)}. "
-            "Name each band of the files."
-        )
-    return image.drop_attrs(deep=False).astype(np.float32)
-
-
-def _open_file(path, like) -> xarray.DataArray:
-    source = path
-    if like is not None:
-        grid = {
-            "crs": like.rio.crs,
-            "transform": like.rio.transform(recalc=True),
-            "height": like.rio.height,
-            "width": like.rio.width,
-        }
-        with rasterio.open(path) as file:
-            source = WarpedVRT(file, resampling=Resampling.bilinear, nodata=file.nodata, **grid)
-    image: Any = rioxarray.open_rasterio(source, chunks=CHUNK, masked=True)
-    if image.rio.crs is None:
-        raise ValueError(f"{path} has no CRS: write one into it (rio edit-info --crs).")
-    return image.drop_vars([name for name in image.coords if name not in ("x", "y", "spatial_ref")])
-
-
-def _grid(image: xarray.DataArray) -> tuple:
-    transform = tuple(round(value, 6) for value in image.rio.transform()[:6])
-    return str(image.rio.crs), transform, image.rio.height, image.rio.width
-
-
 def check_stack(stack: Any) -> xarray.DataArray:
-    """Return a stack with its dimensions in order, or raise an error that says what it lacks."""
+    """Return a stack with its dimensions in order, or raise an error that says what it lacks.
+
+    Rows go from north to south, columns from west to east, and what is no data is NaN.
+    """
     if not isinstance(stack, xarray.DataArray) or set(stack.dims) != {"time", "band", "y", "x"}:
         what = getattr(stack, "dims", type(stack).__name__)
         raise ValueError(
             f"stack is {what}. Give an xarray.DataArray of dimensions time, band, y and x, for "
-            "instance by open_stack."
+            "instance by open_stack, or by as_stack of what odc-stac, stackstac or openEO gave."
         )
-    if stack.rio.crs is None:
-        raise ValueError("stack has no CRS. Give it one: stack.rio.write_crs(32630).")
+    if stack.dtype.kind == "c":
+        raise ValueError(f"stack is complex, as single-look (SLC) radar is. {INTENSITY}")
+    if stack.dtype.kind not in "biuf":
+        raise ValueError(f"stack is of {stack.dtype}. Give numbers.")
     stack = stack.transpose("time", "band", "y", "x")
-    as_dates(stack["time"].to_numpy(), "the stack's dates")
+    _check_dates(stack["time"].to_numpy())
+    bands = stack["band"].to_numpy().tolist()
+    for band in (band for band in bands if bands.count(band) > 1):
+        raise ValueError(f"stack has several bands called {band}: {bands}. Give each its own name.")
+    stack = _centred(stack)
+    grid = Grid.of_array(stack, "stack")
+    if grid.transform.e > 0:
+        stack = stack.isel(y=slice(None, None, -1))
+    if grid.transform.a < 0:
+        stack = stack.isel(x=slice(None, None, -1))
     # A selection of pixels still carries the transform of the whole image.
-    transform = stack.rio.transform(recalc=True)
-    if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
-        raise ValueError("stack is not north up. Warp it first: stack.rio.reproject(...).")
-    return stack.rio.write_transform(transform)
+    stack = known_values(stack).rio.write_crs(grid.crs)
+    return stack.rio.write_transform(grid.north_up().transform)
+
+
+def _check_dates(times: np.ndarray) -> None:
+    dates = as_dates(times, "the stack's dates")
+    days = dates.astype("datetime64[D]")
+    for step in np.flatnonzero(days[1:] == days[:-1])[:1]:
+        raise ValueError(
+            f"stack has two acquisitions on {days[step]}: {as_text(dates[step : step + 2])}. "
+            "Columns are named by day: make two stacks, one for each orbit, or one image of both "
+            "(a mosaic, or stack.resample(time='1D').mean())."
+        )
+
+
+def _centred(stack: xarray.DataArray) -> xarray.DataArray:
+    """Return a stack with coordinates of its pixels' centres, where stackstac gave corners."""
+    noted = stack.attrs.get("transform", ())
+    if len(noted) < 6 or "x" not in stack.coords or "y" not in stack.coords:
+        return stack
+    across, _, left, _, down, top, *_ = noted
+    columns, rows = (stack["x"] - left) / across, (stack["y"] - top) / down
+    corners = all((abs(steps - steps.round()) < 0.1).all() for steps in (columns, rows))
+    same_size = all((abs(steps.diff(steps.dims[0]) - 1) < 0.1).all() for steps in (columns, rows))
+    if not (corners and same_size):
+        return stack
+    return stack.assign_coords(x=stack["x"] + across / 2, y=stack["y"] + down / 2)
+
+
+def known_values(stack: xarray.DataArray) -> xarray.DataArray:
+    """Return floats, NaN where a stack, or what its attributes say, has no data.
+
+    Whole numbers are taken as they were stored: ``scale_factor`` and ``add_offset`` are applied.
+    """
+    stored = stack.dtype.kind != "f"
+    scale, offset = (stack.attrs.get(name, 1 - n) for n, name in enumerate(SCALING))
+    of_bands = [*np.ravel(stack.attrs.get("scales", 1)), *np.ravel(stack.attrs.get("offsets", 1))]
+    if (not stored and (scale, offset) != (1, 0)) or set(of_bands) - {0, 1}:
+        raise ValueError(
+            f"stack has attributes of scale and offset, {scale, offset} and {of_bands}, and is of "
+            f"{stack.dtype}: it cannot be told whether they were applied. Apply them if not "
+            "(mask_and_scale=True), and leave them out: stack.drop_attrs(deep=False)."
+        )
+    known = np.isfinite(stack)
+    for noted in (stack.attrs, stack.encoding if stored else {}):
+        for nodata in (noted[name] for name in NODATA if name in noted):
+            known &= stack != float(nodata)
+    dtype = np.result_type(stack.dtype, np.float32)
+    values = stack.astype(dtype).where(known)
+    if (scale, offset) != (1, 0):
+        values = (values.astype(np.float64) * scale + offset).astype(dtype)
+    return values.drop_attrs(deep=False)
 
 
 def column_names(stack: xarray.DataArray, indices: Sequence[str] = ()) -> list[str]:
@@ -167,19 +144,31 @@ def align(
         raise ValueError(
             f"stack has no band {sorted(missing)[0]}, which the columns have. Add it to the stack."
         )
-    of_stack = _season_days(stack)
-    steps = [int(np.abs(of_stack - day).argmin()) for day in days]
-    gaps = [abs(int(of_stack[step]) - day) for step, day in zip(steps, days, strict=True)]
-    if max(gaps) > tolerance or len(set(steps)) < len(steps):
-        day = days[int(np.argmax(gaps))]
-        raise ValueError(
-            f"stack has no acquisition of its own within {tolerance} days of day {day:03d} "
-            f"(counted from 1 January); it has days {of_stack.tolist()}. Bring both to common "
-            "dates (eo.Resample), or give a greater tolerance."
-        )
+    steps = _steps_near(stack, np.array(days), tolerance)
     return stack.isel(time=steps).sel(band=[band for band in bands if band not in indices])
 
 
-def _season_days(stack: xarray.DataArray) -> np.ndarray:
+def _steps_near(stack: xarray.DataArray, days: np.ndarray, tolerance: float) -> list[int]:
+    """Return the date nearest to each day, by the first year of the stack or one beside it.
+
+    A season over New Year is counted from the year in which it begins, and the table may have begun
+    a few days earlier or later than the stack, on the other side of 1 January.
+    """
+    for years in (0, 1, -1):
+        distances = np.abs(_season_days(stack, years) - days[:, None])
+        steps, gaps = distances.argmin(axis=1), distances.min(axis=1)
+        if gaps.max() <= tolerance and len(set(steps)) == len(steps):
+            return steps.tolist()
+    of_stack = _season_days(stack)
+    day = days[np.abs(of_stack - days[:, None]).min(axis=1).argmax()]
+    raise ValueError(
+        f"stack has no acquisition of its own within {tolerance} days of day {day:03d} (counted "
+        f"from 1 January); it has days {of_stack.tolist()}. Bring both to common dates "
+        "(eo.Resample), or give a greater tolerance."
+    )
+
+
+def _season_days(stack: xarray.DataArray, years: int = 0) -> np.ndarray:
+    """Return days from 1 January of the first date's year, or of one so many years later."""
     dates = stack["time"].to_numpy().astype("datetime64[D]")
-    return (dates - dates[0].astype("datetime64[Y]")).astype(int)
+    return (dates - (dates[0].astype("datetime64[Y]") + years).astype("datetime64[D]")).astype(int)

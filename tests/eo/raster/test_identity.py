@@ -124,7 +124,9 @@ def test_files_are_told_by_size_and_time(paths, scene, write):
     os.utime(paths[1], ns=(before.st_atime_ns, before.st_mtime_ns + 1000))
     second = told()
     assert second != first
-    assert told(like=open_stack(paths, scene.dates, ["VV", "VH"])) != second
+    stack = open_stack(paths, scene.dates, ["VV", "VH"])
+    assert told(like=stack) == second
+    assert told(like=stack.assign_coords(x=stack.x + 5)) != second
     with paths[1].open("ab") as file:
         file.write(b"more")
     os.utime(paths[1], ns=(before.st_atime_ns, before.st_mtime_ns + 1000))

@@ -1,0 +1,141 @@
+"""Image files read lazily as one array, NaN where they have no data, with scale and offset."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd.eo.raster._grids import Grid, warped
+
+with missing_extra("geo", "sklearn_gkd.eo.raster"):
+    import rasterio
+    from dask.utils import SerializableLock
+    from rasterio.enums import ColorInterp, MaskFlags
+    from rasterio.windows import Window
+    from xarray.backends import CachingFileManager
+
+LOCK = SerializableLock("sklearn_gkd.eo.raster")  # an open file is read by one thread at a time
+
+LARGEST = 2**24  # up to here float32 holds every whole number
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """Bands of a file that belong to one date.
+
+    Parameters
+    ----------
+    path : str
+    file : CachingFileManager
+        Opens it where it is read, in whichever process.
+    grid : Grid
+    bands : tuple of int
+        Their numbers in the file, from 1.
+    nodata : float or None
+        A value that is no data as well, before scale and offset.
+    alpha : int or None
+        The band that is 0 where there is no data, where the file has one.
+    """
+
+    path: str
+    file: CachingFileManager
+    grid: Grid
+    bands: tuple[int, ...]
+    nodata: float | None
+    alpha: int | None
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return float32 images (n_bands, height, width) of a window."""
+        with LOCK:
+            file = self.file.acquire()
+            stored = file.read(self.bands, window=window)
+            missing = np.zeros(stored.shape, dtype=bool)
+            if self.alpha is not None:
+                missing |= file.read(self.alpha, window=window) == 0
+            for number, band in enumerate(self.bands):
+                # What a mask leaves may still hold the value that means no data.
+                for nodata in (self.nodata, file.nodatavals[band - 1]):
+                    if nodata is not None:
+                        missing[number] |= _equals(stored[number], nodata)
+                if self.alpha is None and _has_mask(file, band):
+                    missing[number] |= file.read_masks(band, window=window) == 0
+            scales = np.array([file.scales[band - 1] for band in self.bands])
+            offsets = np.array([file.offsets[band - 1] for band in self.bands])
+            name = file.name
+        if (scales != 1).any() or (offsets != 0).any():
+            stored = stored * scales[:, None, None] + offsets[:, None, None]
+        elif stored.dtype.kind in "iu" and (np.where(missing, 0, stored) > LARGEST).any():
+            raise ValueError(
+                f"{name} has whole numbers over {LARGEST}, which float32 would round: flags of "
+                "many bits, for instance. Write the bits that you need to a file of uint16."
+            )
+        images = np.where(missing, np.nan, stored).astype(np.float32)
+        images[~np.isfinite(images)] = np.nan
+        return images
+
+
+@dataclass(frozen=True)
+class Images:
+    """Image files as one array (T, C, height, width), of which a part is read when it is sliced."""
+
+    dates: tuple[tuple[ImageFile, ...], ...]
+    resampling: tuple[str, ...]  # of each band
+    grid: Grid
+
+    dtype = np.dtype(np.float32)
+    ndim = 4
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """T, C, height and width."""
+        return len(self.dates), len(self.resampling), self.grid.height, self.grid.width
+
+    def __dask_tokenize__(self) -> tuple:
+        """Return what names this array in a graph, the same whenever the files are opened."""
+        files = [
+            (file.path, file.bands, file.nodata, file.alpha, file.grid.token())
+            for of_date in self.dates
+            for file in of_date
+        ]
+        return files, self.resampling, self.grid.token()
+
+    def __getitem__(self, key) -> np.ndarray:
+        wanted = [np.arange(size)[part] for size, part in zip(self.shape, key, strict=True)]
+        shape = tuple(size for part in wanted for size in part.shape)
+        if 0 in shape:
+            return np.empty(shape, self.dtype)
+        steps, bands, rows, columns = (np.atleast_1d(part) for part in wanted)
+        window = Window.from_slices(
+            (rows.min(), rows.max() + 1), (columns.min(), columns.max() + 1)
+        )
+        images = np.stack([self._read(step, window) for step in steps])
+        part = np.ix_(np.arange(len(steps)), bands, rows - window.row_off, columns - window.col_off)
+        return images[part].reshape(shape)
+
+    def _read(self, step: int, window: Window) -> np.ndarray:
+        images, first = [], 0
+        for file in self.dates[step]:
+            methods = self.resampling[first : first + len(file.bands)]
+            first += len(file.bands)
+            same = file.grid.equals(self.grid)
+            images.append(file.read(window) if same else warped(file, self.grid, window, methods))
+        return np.concatenate(images)
+
+
+def _equals(stored: np.ndarray, nodata: float) -> np.ndarray:
+    if stored.dtype.kind == "f":
+        nodata = stored.dtype.type(nodata)  # -3.4e38 is written with fewer digits than it has
+    return stored == nodata
+
+
+def _has_mask(file: rasterio.DatasetReader, band: int) -> bool:
+    flags = set(file.mask_flag_enums[band - 1])
+    return not flags & {MaskFlags.all_valid, MaskFlags.alpha}
+
+
+def alpha_of(file: rasterio.DatasetReader, n_wanted: int) -> int | None:
+    """Return the number of the alpha band, where it stands beside the bands that are wanted."""
+    alphas = [
+        number for number, kind in enumerate(file.colorinterp, 1) if kind == ColorInterp.alpha
+    ]
+    return alphas[0] if alphas and file.count == n_wanted + 1 else None

@@ -1,0 +1,151 @@
+"""Layout of files: which file, and which of its bands, holds each date and band of a stack."""
+
+import glob
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sklearn_gkd.eo._dates import as_dates, as_dates_in_any_order
+from sklearn_gkd.eo.raster._names import same_band
+
+DATE = r"(?:19|20|21)\d{2}-?\d{2}-?\d{2}(?:T\d{6}Z?)?"
+
+IN_DESCRIPTION = re.compile(rf"(?<!\d){DATE}(?!\d)")
+
+Layers = tuple[np.ndarray, list[str], list[list[int]]]
+
+
+def is_pattern(paths: Any) -> bool:
+    """Return whether this is a path with the place of the date in it."""
+    return isinstance(paths, str | os.PathLike) and "{date}" in os.fspath(paths)
+
+
+def files_by_name(
+    pattern: Any, dates: Any, bands: Sequence[str] | None
+) -> tuple[list, np.ndarray, list[str] | None]:
+    """Return the files whose names fit a pattern, their dates, and their bands if it has them."""
+    pattern = os.fspath(pattern)
+    found = _matches(pattern, bands)
+    if dates is None:
+        dates = sorted({date for date, _ in found})
+    times = as_dates(dates, "dates")
+    if "{band}" not in pattern:
+        names: list[Any] = [None]
+    else:
+        names = sorted({band for _, band in found}) if bands is None else list(bands)
+    paths = []
+    for day in times.astype("datetime64[D]"):
+        absent = [name for name in names if (day, name) not in found]
+        if absent:
+            of_band = "" if absent[0] is None else f" and the band {absent[0]}"
+            raise ValueError(f"No file fits {pattern!r} for {day}{of_band}.")
+        paths.append([found[day, name] for name in names])
+    if names == [None]:
+        return [path for (path,) in paths], times, None
+    return paths, times, names
+
+
+def _matches(pattern: str, bands: Sequence[str] | None) -> dict[tuple, str]:
+    """Return the files by day and band (None where the pattern does not name it)."""
+    in_name = "|".join(map(re.escape, bands)) if bands else r"[^/\\]+?"
+    expression = re.escape(pattern).replace(r"\*", r"[^/\\]*")
+    for name, what in (("date", DATE), ("band", in_name)):
+        expression = expression.replace(rf"\{{{name}\}}", f"(?P<{name}>{what})", 1)
+        expression = expression.replace(rf"\{{{name}\}}", f"(?P={name})")
+    wildcards = glob.escape(pattern).replace("[*]", "*")
+    wildcards = wildcards.replace("{date}", "*").replace("{band}", "*")
+    found: dict[tuple, str] = {}
+    for path in sorted(glob.glob(wildcards)):
+        match = re.fullmatch(expression, path)
+        if match is None:
+            continue
+        (time,) = as_dates_in_any_order([match["date"]], path)
+        key = time.astype("datetime64[D]"), match.groupdict().get("band")
+        if key in found:
+            raise ValueError(
+                f"{found[key]} and {path} are both of {key[0]}. Give one file for each day and "
+                "band: a mosaic, or files of one orbit."
+            )
+        found[key] = path
+    if not found:
+        raise ValueError(
+            f"No file fits {pattern!r}, where {{date}} is such as 20160112 or 2016-01-12."
+        )
+    return found
+
+
+def layers_of_file(
+    path: Any, descriptions: Sequence[str | None], dates: Any, bands: Sequence[str] | None
+) -> Layers:
+    """Return dates, bands, and the number of each (T, C), from 1, of a file that has all of them.
+
+    Its descriptions say the order where they name dates or bands. Otherwise it is that of tables:
+    all bands of the first date, then those of the second.
+    """
+    parts = [_date_and_name(description) for description in descriptions]
+    if dates is None:
+        if any(date is None for date, _ in parts):
+            raise ValueError(
+                f"dates is None, and {path} does not say the date of each band. Give dates."
+            )
+        dates = sorted({date for date, _ in parts})
+    times = as_dates(dates, "dates")
+    if bands is None:
+        bands = list(dict.fromkeys(name for _, name in parts))
+        if "" in bands:
+            raise ValueError(f"bands is None, and {path} does not name its bands. Give bands.")
+    bands = list(bands)
+    names = [_band_of(name, bands) for _, name in parts]
+    dated = all(date is not None for date, _ in parts)
+    if dated and set(names) != {None}:
+        return times, bands, _by_description(path, parts, names, times, bands)
+    shape = len(times), len(bands)
+    if len(parts) != shape[0] * shape[1]:
+        raise ValueError(
+            f"{path} has {len(parts)} bands, but there are {shape[0]} dates of {shape[1]} bands: "
+            f"{bands}. Name each band of the file."
+        )
+    order = np.arange(len(parts)).reshape(shape)
+    if [names.count(band) for band in bands] == [shape[0]] * shape[1]:
+        order = np.argsort([bands.index(name or "") for name in names], kind="stable")
+        order = order.reshape(shape[::-1]).T
+    elif dated:
+        order = np.argsort([date for date, _ in parts], kind="stable").reshape(shape)
+        for of_date, day in zip(order, times.astype("datetime64[D]"), strict=True):
+            if any(parts[number][0] != day for number in of_date):
+                raise ValueError(f"{path} does not have {shape[1]} bands of {day}.")
+    return times, bands, (order + 1).tolist()
+
+
+def _by_description(path, parts, names, times, bands) -> list[list[int]]:
+    numbers: dict[tuple, int] = {}
+    for number, ((date, _), name) in enumerate(zip(parts, names, strict=True), 1):
+        if (date, name) in numbers:
+            raise ValueError(f"{path} has two bands of {date} and {name}. Give one of each day.")
+        numbers[date, name] = number
+    for day in times.astype("datetime64[D]"):
+        for band in bands:
+            if (day, band) not in numbers:
+                raise ValueError(f"{path} has no band of {day} and {band}.")
+    return [[numbers[day, band] for band in bands] for day in times.astype("datetime64[D]")]
+
+
+def _date_and_name(description: str | None) -> tuple[Any, str]:
+    """Return the day in a description, if any, and the rest of it."""
+    date = IN_DESCRIPTION.search(description or "")
+    name = IN_DESCRIPTION.sub("", description or "").strip(" _-:,.()")
+    if date is None:
+        return None, name
+    (time,) = as_dates_in_any_order([date[0]], "the file's descriptions")
+    return time.astype("datetime64[D]"), name
+
+
+def _band_of(name: str, bands: Sequence[str]) -> str | None:
+    """Return the band that a description names, if it is one alone."""
+    if not name and len(bands) == 1:
+        return bands[0]
+    found = [band for band in bands if band == name] or [b for b in bands if same_band(name, b)]
+    return found[0] if len(found) == 1 else None

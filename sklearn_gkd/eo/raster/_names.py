@@ -1,0 +1,78 @@
+"""Names of bands: which are radar in dB, which hold classes, and what a file says they are."""
+
+import re
+from collections.abc import Sequence
+
+POLARISATIONS = frozenset({"VV", "VH", "HH", "HV"})
+
+# What may stand beside a polarisation in the name of a band that is still backscatter in dB.
+BESIDE_RADAR = re.compile(
+    r"ASC|DESC|ASCENDING|DESCENDING|A|D|ORBIT|RELORB|TRACK|\d+|S1[A-D]?|SENTINEL1?|IW|GRD|RTC|DB|"
+    r"(SIGMA|GAMMA|BETA)(0|NOUGHT)?|BACKSCATTER"
+)
+
+CATEGORICAL = re.compile(
+    r"SCL|B?QA\d*|QI|F?MASK|CLOUDMASK|DATAMASK|CLM|CLASSI(FICATION)?|CLASS(ES)?|LANDCOVER"
+)
+
+CLOUDS_OF_SCL = (0, 1, 3, 8, 9, 10)  # no data, defective, shadow, clouds, cirrus
+
+CLOUD_BITS = {"QA60": (10, 11), "QA_PIXEL": (0, 1, 2, 3, 4)}  # Sentinel-2; Landsat, with fill
+
+CODES = POLARISATIONS | {*(f"B{number}" for number in range(1, 14)), "B8A", "SCL"}
+
+COLOURS = frozenset(["BLUE", "GREEN", "RED", "NIR", "SWIR"])
+
+
+def is_radar(name: str) -> bool:
+    """Return whether a band is backscatter in dB: VV, vh, VV_asc, sigma0_VV; not VV/VH."""
+    words = _words(name)
+    beside = [word for word in words if word not in POLARISATIONS]
+    return len(words) - len(beside) == 1 and all(BESIDE_RADAR.fullmatch(word) for word in beside)
+
+
+def is_categorical(name: str) -> bool:
+    """Return whether a band holds classes or flags, which have no mean: SCL, QA_PIXEL."""
+    return any(CATEGORICAL.fullmatch(word) for word in _words(name))
+
+
+def clouds_of(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the values, and the bits, by which a well-known mask marks what is not used."""
+    known = "_".join(_words(name))
+    return CLOUDS_OF_SCL if known == "SCL" else (), CLOUD_BITS.get(known, ())
+
+
+def same_band(description: str, name: str) -> bool:
+    """Return whether a file's description is that of a band: ``B04`` and ``S2_B4`` are of B4."""
+    described, words = set(_words(description)), set(_words(name))
+    return bool(described and words) and (described <= words or words <= described)
+
+
+def check_descriptions(path, descriptions: Sequence[str | None], names: Sequence[str]) -> None:
+    """Raise an error where a file's descriptions contradict the names of its bands."""
+    for description, name in zip(descriptions, names, strict=True):
+        if description and _contradicts(description, name, names):
+            raise ValueError(
+                f"{path} says that its bands are {list(descriptions)}, but bands names "
+                f"{list(names)}: {description!r} is not {name}. Give the names in the file's "
+                "order; to call bands otherwise, rename them afterwards "
+                "(stack.assign_coords(band=...))."
+            )
+
+
+def _contradicts(description: str, name: str, names: Sequence[str]) -> bool:
+    if same_band(description, name):
+        return False
+    if any(same_band(description, other) for other in names):
+        return True
+    described, words = set(_words(description)), set(_words(name))
+    return any(
+        described & kind and words & kind and not described & words & kind
+        for kind in (CODES, COLOURS)
+    )
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in capitals, B4 for B04."""
+    words = re.findall(r"[^\W_]+", str(name).upper())
+    return [re.sub(r"^B0(?=\d)", "B", word) for word in words]

@@ -1,0 +1,231 @@
+"""Stacks opened from image files: a file a date, a file a band and date, or one of all."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd.eo._dates import as_dates
+from sklearn_gkd.eo.raster._files import ImageFile, Images, alpha_of
+from sklearn_gkd.eo.raster._grids import Grid
+from sklearn_gkd.eo.raster._layout import files_by_name, is_pattern, layers_of_file
+from sklearn_gkd.eo.raster._names import check_descriptions, is_categorical
+from sklearn_gkd.eo.raster._stacks import CHUNK, INTENSITY, check_stack
+
+with missing_extra("geo", "sklearn_gkd.eo.raster"):
+    import dask.array
+    import rasterio
+    import xarray
+    from rasterio.warp import SUPPORTED_RESAMPLING
+    from xarray.backends import CachingFileManager
+
+WAYS = [way.name for way in SUPPORTED_RESAMPLING]
+
+Files = tuple[tuple[tuple[ImageFile, ...], ...], np.ndarray, list[str]]
+
+FOR_CLASSES = ("nearest", "mode")  # ways of warping that invent no class
+
+
+def open_stack(
+    paths,
+    dates=None,
+    bands: Sequence[str] | None = None,
+    *,
+    like=None,
+    nodata: float | None = None,
+    resampling: str | Mapping[str, str] = "bilinear",
+) -> xarray.DataArray:
+    """Open image files as a stack, without reading them yet.
+
+    Parameters
+    ----------
+    paths : sequence of T paths, of T sequences of C paths, or a path
+        A file for each date, with all bands; a file for each date and band; a pattern of their
+        names, such as ``"S1_{date}_{band}.tif"`` or ``"S2_*_{date}.tif"``; or one file that has the
+        bands of the first date, then those of the second, or whose descriptions name date or band.
+    dates : array-like of shape (T,), default=None
+        When each was acquired, in order: ``"2016-01-12"``, ``20160112`` or datetime64. Two
+        acquisitions of one day are two stacks, or one image that is their mosaic. None: as the
+        pattern, or the descriptions in one file, say.
+    bands : sequence of str, default=None
+        Names of the bands, in the files' order. None: as the pattern or the files' descriptions
+        say.
+    like : DataArray or path, default=None
+        A stack, or any raster with a CRS, to whose grid files of another CRS or grid are warped.
+    nodata : float, default=None
+        A value that means "no data" in the files, before scale and offset, beside what the files
+        themselves say. Give 0 for Sentinel-2 images whose files do not.
+    resampling : str or mapping, default="bilinear"
+        How bands are warped, as rasterio names it, or a mapping with that of some bands. Bands
+        that are known to hold classes or flags (SCL, QA_PIXEL, QA60, masks) are never
+        interpolated: they take the nearest pixel, or ``"mode"`` where the mapping says so.
+
+    Returns
+    -------
+    DataArray of shape (T, C, height, width), float32
+        In dask chunks. Scale and offset in the files are applied. NaN where the files have no
+        data, by a nodata tag, a mask or an alpha band.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many files as dates and bands, if the dates are not in order or fall
+        on one day, if a file has no CRS, is complex, or says that its bands are others, or if the
+        files lie on different grids and `like` is not given.
+
+    See Also
+    --------
+    as_stack : Takes what odc-stac, stackstac or openEO loaded.
+
+    Examples
+    --------
+    >>> from sklearn_gkd.eo.raster import open_stack
+    >>> paths = ["S1_20160104.tif", "S1_20160116.tif"]
+    >>> stack = open_stack(paths, ["2016-01-04", "2016-01-16"], ["VV", "VH"])  # doctest: +SKIP
+    >>> stack = open_stack("S1_{date}_{band}.tif", bands=["VV", "VH"])  # doctest: +SKIP
+    """
+    if isinstance(bands, str):
+        raise ValueError(f"bands is {bands!r}. Give a list: [{bands!r}].")
+    if is_pattern(paths):
+        paths, dates, of_pattern = files_by_name(paths, dates, bands)
+        bands = of_pattern or bands
+    if isinstance(paths, str | os.PathLike):
+        files, times, bands = _open_layers(paths, dates, bands, nodata)
+    else:
+        files, times, bands = _open_dates(list(paths), dates, bands, nodata)
+    grid = _common_grid(files) if like is None else _grid_of(like)
+    images = Images(files, _resampling_of(bands, resampling), grid)
+    chunks = (1, len(bands), CHUNK["y"], CHUNK["x"])
+    stack = xarray.DataArray(
+        dask.array.from_array(images, chunks, meta=np.empty((0, 0, 0, 0), images.dtype)),
+        dims=("time", "band", "y", "x"),
+        coords={"time": times, "band": bands, **grid.coordinates()},
+    )
+    return check_stack(stack.rio.write_crs(grid.crs).rio.write_transform(grid.transform))
+
+
+def _open_layers(path: Any, dates: Any, bands: Sequence[str] | None, nodata: float | None) -> Files:
+    """Open one file of all dates and bands."""
+    n_wanted = len(dates) * len(bands) if dates is not None and bands is not None else 0
+    file = _OpenFile(path, n_wanted)
+    times, bands, numbers = layers_of_file(path, file.descriptions, dates, bands)
+    images = tuple((file.image(bands, nodata, of_date),) for of_date in numbers)
+    return images, times, bands
+
+
+def _open_dates(
+    paths: list, dates: Any, bands: Sequence[str] | None, nodata: float | None
+) -> Files:
+    """Open a file for each date, or for each date and band."""
+    if dates is None:
+        raise ValueError(
+            "dates is None. Give them, or a pattern of the files' names such as S1_{date}_VV.tif."
+        )
+    times = as_dates(dates, "dates")
+    if len(paths) != len(times):
+        raise ValueError(
+            f"paths has {len(paths)} entries, but dates has {len(times)}. Give one for each date."
+        )
+    names = _names_in(paths[0]) if bands is None else list(bands)
+    return tuple(_open_date(path, names, nodata) for path in paths), times, names
+
+
+def _open_date(path: Any, bands: list[str], nodata: float | None) -> tuple[ImageFile, ...]:
+    if isinstance(path, str | os.PathLike):
+        return (_OpenFile(path, len(bands)).image(bands, nodata),)
+    paths = list(path)
+    if len(paths) != len(bands):
+        raise ValueError(
+            f"{paths} are {len(paths)} files, but bands names {len(bands)}: {bands}. Give a file "
+            "for each band, or one file of all."
+        )
+    return tuple(
+        _OpenFile(path, 1).image([band], nodata) for path, band in zip(paths, bands, strict=True)
+    )
+
+
+def _names_in(path: Any) -> list[str]:
+    """Return the bands that the files of a date name themselves."""
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    names = [name or "" for path in paths for name in _OpenFile(path, 0).descriptions]
+    if "" in names or len(set(names)) < len(names):
+        raise ValueError(f"bands is None, and {path} does not name its bands: {names}. Give bands.")
+    return names
+
+
+class _OpenFile:
+    """An image file that is known to be readable, and what it says of itself."""
+
+    def __init__(self, path: Any, n_wanted: int):
+        self.path = str(path)
+        self.manager = CachingFileManager(rasterio.open, os.fspath(path), mode="r")
+        self.file = self.manager.acquire()
+        if any(dtype.startswith("complex") for dtype in self.file.dtypes):
+            raise ValueError(f"{path} is complex, as single-look (SLC) radar is. {INTENSITY}")
+        self.grid = Grid.of_file(self.file)
+        self.alpha = alpha_of(self.file, n_wanted)
+        self.numbers = [n for n in range(1, self.file.count + 1) if n != self.alpha]
+
+    @property
+    def descriptions(self) -> list[str | None]:
+        """What it says of each band."""
+        return [self.file.descriptions[number - 1] for number in self.numbers]
+
+    def image(
+        self, names: list[str], nodata: float | None, numbers: list[int] | None = None
+    ) -> ImageFile:
+        """Return the bands of one date, all of the file unless `numbers` are given."""
+        numbers = self.numbers if numbers is None else numbers
+        if len(numbers) != len(names):
+            raise ValueError(
+                f"{self.path} has {len(numbers)} bands, but bands names {len(names)}: {names}. "
+                "Name each band of the file."
+            )
+        said = [self.file.descriptions[number - 1] for number in numbers]
+        check_descriptions(self.path, said, names)
+        return ImageFile(self.path, self.manager, self.grid, tuple(numbers), nodata, self.alpha)
+
+
+def _common_grid(files: tuple[tuple[ImageFile, ...], ...]) -> Grid:
+    first = files[0][0]
+    for file in (file for of_date in files for file in of_date):
+        if not file.grid.equals(first.grid):
+            raise ValueError(
+                f"{file.path} lies on another grid than {first.path}: {file.grid} instead of "
+                f"{first.grid}. Give like=, a raster to whose grid all are warped."
+            )
+    return first.grid
+
+
+def _grid_of(like: Any) -> Grid:
+    if isinstance(like, str | os.PathLike):
+        with rasterio.open(like) as file:
+            grid = Grid.of_file(file)
+    elif isinstance(like, xarray.DataArray | xarray.Dataset):
+        grid = Grid.of_array(like, "like")
+    else:
+        raise ValueError(f"like is {type(like).__name__}. Give a stack, a DataArray or a path.")
+    return grid.north_up()
+
+
+def _resampling_of(bands: list[str], resampling: str | Mapping[str, str]) -> tuple[str, ...]:
+    """Return how each band is warped."""
+    of_bands = resampling if isinstance(resampling, Mapping) else {}
+    default = "bilinear" if isinstance(resampling, Mapping) else resampling
+    unknown = [name for name in of_bands if name not in bands]
+    if unknown:
+        raise ValueError(f"resampling has {unknown[0]!r}, which is not in bands={bands}.")
+    for method in (default, *of_bands.values()):
+        if method not in WAYS:
+            raise ValueError(f"resampling has {method!r}, which is not one of {sorted(WAYS)}.")
+    for band, method in of_bands.items():
+        if is_categorical(band) and method not in FOR_CLASSES:
+            raise ValueError(
+                f"resampling would warp {band} by {method!r}, but it holds classes, which cannot "
+                f"be interpolated. Give one of {FOR_CLASSES}, or call the band otherwise."
+            )
+    return tuple(
+        of_bands.get(band, "nearest" if is_categorical(band) else default) for band in bands
+    )

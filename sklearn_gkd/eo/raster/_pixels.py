@@ -1,0 +1,92 @@
+"""Values of pixels before they are averaged or classified: masked, shifted, with indices."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd.eo._optical import SpectralIndices
+from sklearn_gkd.eo._radar import from_decibel, to_decibel
+from sklearn_gkd.eo.raster._names import clouds_of, is_categorical, is_radar
+
+with missing_extra("geo", "sklearn_gkd.eo.raster"):
+    import xarray
+
+
+def masked_and_shifted(
+    stack: xarray.DataArray,
+    mask: str | None = None,
+    mask_values: Sequence[float] | None = None,
+    mask_bits: Sequence[int] | None = None,
+    offset: float | Sequence[float] = 0,
+) -> xarray.DataArray:
+    """Return a stack with gaps where a mask marks pixels, without the mask, and with an offset.
+
+    Parameters
+    ----------
+    stack : DataArray
+        By `check_stack`.
+    mask, mask_values, mask_bits, offset
+        As in `object_series`.
+    """
+    if mask is None and (mask_values is not None or mask_bits is not None):
+        raise ValueError("mask is None, but mask_values or mask_bits is given. Name its band.")
+    return _shifted(stack if mask is None else _masked(stack, mask, mask_values, mask_bits), offset)
+
+
+def _masked(stack, mask, values, bits) -> xarray.DataArray:
+    bands = stack["band"].to_numpy().tolist()
+    if mask not in bands or len(bands) < 2:
+        raise ValueError(f"mask={mask!r} is to be a band of the stack beside others: {bands}.")
+    if values is None and bits is None:
+        values, bits = clouds_of(mask)
+        if not (values or bits):
+            raise ValueError(
+                f"mask={mask!r} is not a mask that is known. Give mask_values=, the values at "
+                "which a pixel is not used, or mask_bits=, the numbers of such bits, from 0."
+            )
+    layer = stack.sel(band=mask, drop=True)
+    flags = layer.fillna(0).astype(np.int64) & sum(1 << bit for bit in set(bits or ()))
+    unused = np.isnan(layer) | layer.isin(list(values or ())) | (flags != 0)
+    return stack.drop_sel(band=mask).where(~unused)
+
+
+def _shifted(stack: xarray.DataArray, offset: float | Sequence[float]) -> xarray.DataArray:
+    offsets, n_dates = np.asarray(offset, dtype=stack.dtype), stack.sizes["time"]
+    if offsets.shape not in ((), (n_dates,)) or not np.isfinite(offsets).all():
+        raise ValueError(
+            f"offset is {offset}. Give a number, or {n_dates} numbers, one for each date."
+        )
+    if not offsets.any():
+        return stack
+    return stack + xarray.DataArray(np.broadcast_to(offsets, n_dates), dims="time")
+
+
+class PixelValues:
+    """The values of pixels that are averaged: bands, in power where they are in dB, and indices."""
+
+    def __init__(self, stack: xarray.DataArray, indices: Sequence[str], average: str):
+        bands = stack["band"].to_numpy().tolist()
+        for band in bands:
+            if is_categorical(band):
+                raise ValueError(
+                    f"{band} holds classes or flags, which have no mean. Give mask={band!r} to "
+                    "leave pixels out by it, or the stack without it: "
+                    f"stack.drop_sel(band={band!r})."
+                )
+        in_power = [average == "power" and is_radar(band) for band in bands]
+        self.in_power = np.array(in_power + [False] * len(indices))
+        self.indices = SpectralIndices(indices, bands=bands) if indices else None
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return float64 (C + n_indices, n) of an image's (C, n)."""
+        image = image.astype(np.float64)
+        if self.indices is not None:
+            image = self.indices.fit_transform(image.T[:, None])[:, 0].T
+        image[self.in_power] = from_decibel(image[self.in_power])
+        return image
+
+    def back(self, means: np.ndarray) -> np.ndarray:
+        """Return means (..., C + n_indices) in the units of the stack."""
+        means[..., self.in_power] = to_decibel(means[..., self.in_power])
+        return means

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("geopandas", reason="needs the extra geo")
+rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
+from rasterio.transform import from_origin  # noqa: E402
+
+from sklearn_gkd.eo.raster import open_stack  # noqa: E402
+
+DATES = ["2016-01-04", "2016-01-16", "2016-02-20"]
+BANDS = ["VV", "VH"]
+
+
+@pytest.fixture
+def images():
+    """Images (3, 2, 5, 4), each of one number: 11 for the first date and band, 12, 21, ..."""
+    numbers = np.array([[11, 12], [21, 22], [31, 32]])
+    return numbers[:, :, None, None] * np.ones((5, 4), dtype="float32")
+
+
+@pytest.fixture
+def tif(tmp_path):
+    def tif(name, image, descriptions=None):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        grid = {"crs": 32631, "transform": from_origin(500_000, 5_000_000, 10, 10)}
+        count, height, width = image.shape
+        with rasterio.open(
+            path, "w", "GTiff", width, height, count, dtype="float32", **grid
+        ) as file:
+            file.write(image)
+            if descriptions is not None:
+                file.descriptions = descriptions
+        return path
+
+    return tif
+
+
+def check(stack, images):
+    np.testing.assert_array_equal(stack, images)
+    assert np.datetime_as_string(stack.time, "D").tolist() == DATES
+    assert stack.band.to_numpy().tolist() == BANDS
+
+
+def compact(date):
+    return date.replace("-", "")
+
+
+@pytest.mark.parametrize("form", [str, compact, lambda date: compact(date) + "T054123"])
+@pytest.mark.parametrize("folder", ["", "a [b]/"])
+def test_a_pattern_of_dates_and_bands(tif, images, tmp_path, form, folder):
+    for date, of_date in zip(DATES, images, strict=True):
+        for band, image in zip(BANDS, of_date, strict=True):
+            tif(f"{folder}S1_{form(date)}_{band}_10m.tif", image[None])
+    tif(f"{folder}S1_other.tif", images[0])
+    tif(f"{folder}S1_2016_VV_10m.tif", images[0])
+    pattern = tmp_path / folder / "S1_{date}_{band}_10m.tif"
+    check(open_stack(pattern, bands=BANDS), images)
+    check(open_stack(str(pattern), DATES, BANDS), images)
+    check(open_stack(tmp_path / folder / "S1_{date}_{band}_*m.tif", bands=BANDS), images)
+    all_of_it = open_stack(pattern)
+    assert all_of_it.band.to_numpy().tolist() == ["VH", "VV"]  # as in the alphabet
+    np.testing.assert_array_equal(all_of_it, images[:, ::-1])
+    some = open_stack(pattern, [20160104, 20160220], ["VH"])
+    np.testing.assert_array_equal(some, images[::2, 1:])
+    (tmp_path / folder / f"S1_{form(DATES[1])}_VH_10m.tif").unlink()
+    with pytest.raises(ValueError, match=r"No file fits .* for 2016-01-16 and the band VH"):
+        open_stack(pattern, bands=BANDS)
+    with pytest.raises(ValueError, match=r"No file fits .* for 2016-03-01 and the band VV"):
+        open_stack(pattern, ["2016-03-01"], BANDS)
+    with pytest.raises(ValueError, match=r"No file fits .* where \{date\} is such as 20160112"):
+        open_stack(tmp_path / "S2_{date}.tif", bands=BANDS)
+
+
+def test_a_pattern_of_dates(tif, images, tmp_path):
+    for date, of_date in zip(DATES, images, strict=True):
+        tif(f"{compact(date)}/S1_{compact(date)}.tif", of_date, BANDS)
+    pattern = tmp_path / "{date}" / "S1_{date}.tif"
+    check(open_stack(pattern), images)  # bands by the files' descriptions
+    check(open_stack(pattern, bands=BANDS), images)
+    tif("20160116/S1_20160104.tif", images[0])  # the folder is of another day
+    check(open_stack(pattern), images)
+    tif("2016-01-04/S1_2016-01-04.tif", images[0])
+    with pytest.raises(ValueError, match=r"S1_2016-01-04.tif and .*S1_20160104.tif are both of"):
+        open_stack(pattern)
+
+
+@pytest.mark.parametrize(
+    ("order", "descriptions"),
+    [
+        ("dates", None),
+        ("dates", "{band}"),
+        ("dates", "S1_{date}_{band}"),
+        ("bands", "{band}"),
+        ("bands", "{band} {date}"),
+        ("shuffled", "{date}_{band}"),
+        ("shuffled", "{date}T054123_{band}"),
+        ("bands", "{number}_{band}"),
+        ("dates", "{date}"),
+    ],
+)
+def test_one_file_of_dates_and_bands(tif, images, order, descriptions):
+    layers = [(t, c) for t in range(3) for c in range(2)]
+    if order == "bands":
+        layers.sort(key=lambda layer: layer[1])
+    if order == "shuffled":
+        np.random.default_rng(0).shuffle(layers)
+    said = descriptions and [
+        descriptions.format(date=compact(DATES[t]), band=BANDS[c], number=t) for t, c in layers
+    ]
+    path = tif("all.tif", np.stack([images[t, c] for t, c in layers]), said)
+    check(open_stack(path, DATES, BANDS), images)
+    if said and "{date}" in descriptions:
+        turned = tif("turned.tif", np.stack([images[t, c] for t, c in layers])[::-1], said[::-1])
+        expected = images if "{band}" in descriptions else images[:, ::-1]
+        check(open_stack(turned, DATES, BANDS), expected)
+        check(open_stack(path, bands=BANDS), images)
+    if said and "{date}" in descriptions and "{band}" in descriptions:
+        np.testing.assert_array_equal(open_stack(path, DATES[1:], ["VH"]), images[1:, 1:])
+        with pytest.raises(ValueError, match="has no band of 2016-03-01 and VV"):
+            open_stack(path, ["2016-03-01"], BANDS)
+    if not (said and "{date}" in descriptions):
+        with pytest.raises(ValueError, match="does not say the date of each band"):
+            open_stack(path, bands=BANDS)
+
+
+def test_files_that_do_not_say_what_is_missing(tif, images):
+    path = tif("a.tif", images.reshape(6, 5, 4))
+    named = tif("b.tif", images.reshape(6, 5, 4), ["VH", "VV"] * 3)
+    twice = tif("c.tif", images.reshape(6, 5, 4), ["VV 20160104", "VH 20160104"] * 3)
+    single = [tif(f"{t}.tif", images[t], BANDS) for t in range(3)]
+    check(open_stack(single, DATES), images)
+    check(open_stack(named, DATES, BANDS), images[:, ::-1])
+    for paths, dates, bands, message in (
+        (path, DATES, ["VV"], "a.tif has 6 bands, but there are 3 dates of 1 bands"),
+        (path, DATES, None, "bands is None, and .*a.tif does not name"),
+        ([path], DATES[:1], None, "bands is None, and .*a.tif does not name"),
+        (single, None, BANDS, r"dates is None. Give them, or a pattern"),
+        (named, DATES, ["HH", "HV"], "b.tif says that its bands are"),
+        (twice, None, BANDS, "c.tif has two bands of 2016-01-04 and VV"),
+        (path, DATES, "VV", r"bands is 'VV'. Give a list"),
+        (path, "2016-01-04", BANDS, r"dates has shape \(\)"),
+        ([], [], BANDS, r"dates has shape \(0,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            open_stack(paths, dates, bands)
