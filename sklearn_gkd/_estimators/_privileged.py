@@ -236,10 +236,11 @@ class PrivilegedReader:
             names = get_feature_names(known)
         if names is None and self.columns is not None and len(known.shape) == 2:
             names = _names_out(self.transformer)
+        _, in_fit = self.shape or (0, 1)
+        n_channels = in_fit if in_fit > 1 else self.n_channels
+        n_channels = read_channels(names, n_channels, name, "n_channels_priv")
         if self.shape is None:
-            self.n_channels = read_channels(names, self.n_channels, name, "n_channels_priv")
-        elif self.shape[1] > 1:
-            read_channels(names, self.shape[1], name, "n_channels_priv")
+            self.n_channels = n_channels
 
     def _shape(self, n_columns: int, shape: Shape | None, name: str) -> Shape:
         """Return the (T, C) of what was read; the first sets what the others must have."""

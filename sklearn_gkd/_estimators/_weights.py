@@ -24,7 +24,7 @@ def leave_out_weightless(
     if sample_weight is None:
         return None, [X, *others.values()]
     with naming("X"):
-        n_rows = num_samples(X)
+        n_rows = num_samples(as_array(X, "X"))
     with naming("sample_weight"):
         weights = sample_weight
         if not np.isscalar(weights):

@@ -366,6 +366,9 @@ SERIES_AS = {
     "a number": 3.5,
     "masked": np.ma.masked_greater(X, 0.5),
     "list of masked": list(np.ma.masked_greater(X, 0.5)),
+    "band by band": pd.DataFrame(
+        X, columns=[f"{band}_d{day}" for band in ("VV", "VH") for day in (1, 2, 3)]
+    ),
 }
 REFUSED = {
     **{f"{name}, {case}": (name, value) for name in SERIES for case, value in SERIES_AS.items()},
@@ -404,6 +407,11 @@ def test_errors_name_their_argument(case):
     if focus == "X_unlabeled":
         call |= {"X_priv_unlabeled": X_PRIV}
     assert outcome("student", focus, 24, {**call, focus: value}) == "refused"
+
+
+def test_weights_do_not_hide_what_is_wrong_with_X():
+    with pytest.raises(TypeError, match="X is of type dict"):
+        SeriesClassifier(TINY).fit({"X": X}, Y, sample_weight=np.ones(24))
 
 
 def test_a_gap_filler_of_X_priv_names_it():
