@@ -1,4 +1,4 @@
-"""Files replaced as a whole, hashes of what is cached, and errors for packages not installed."""
+"""Files replaced as a whole, versions, and errors for packages that are not installed."""
 
 import os
 from collections.abc import Iterator

@@ -5,12 +5,14 @@ import os
 import sys
 import sysconfig
 import types
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from site import getsitepackages
 from typing import Any
 
-from joblib.hashing import NumpyHasher
+import numpy as np
 
 from sklearn_gkd._common.files import versions
 
@@ -20,59 +22,141 @@ _INSTALLED = tuple(
     f"{Path(folder).resolve()}{os.sep}"
     for folder in [str(_PACKAGE), *_LIBRARIES, *getsitepackages()]
 )
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, slice, np.dtype)
+_CODE = (type, types.FunctionType, types.ModuleType)
 _OF_NO_MEANING = {"__dict__", "__weakref__", "__doc__", "__firstlineno__", "__static_attributes__"}
+
+# What a skorch net keeps of its training, durations among it; its predictions do not need it.
+_OF_TRAINING = {"callbacks_", "criterion_", "history_", "optimizer_", "virtual_params_"}
 
 
 def fingerprint(*content: Any) -> str | None:
     """Return a hash of the content, of the code behind it, and of the versions that compute.
 
-    Code is that of the classes and functions in the content and of all that they use, as it was
-    loaded, outside of installed packages. None stands for what cannot be hashed: nothing is to be
-    named by it.
+    It is the same in every process. Arrays, tensors, estimators and whatever can be pickled are
+    hashed by value; classes and functions outside of installed packages by their code, as it was
+    loaded, and by all that it uses. None stands for what cannot be hashed: nothing is to be named
+    by it.
     """
     try:
-        return _Hasher("md5").hash([content, list(versions().values()), _own_code()])
-    except Exception:  # whatever an object raises that does not want to be pickled
+        return _Digest().of([content, versions(), _own_code()]).hex()
+    except (_NoValueError, RecursionError):
         return None
+
+
+class _NoValueError(Exception):
+    """Something cannot be told from others by its value."""
 
 
 @cache
 def _own_code() -> str:
     """Return a hash of this package's files, which a version does not tell apart in a checkout."""
-    digest = hashlib.md5(usedforsecurity=False)
+    digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-class _Hasher(NumpyHasher):
-    """Hashes classes and functions by their code, and tensors by their values."""
+class _Digest:
+    """Hashes objects and all that they hold; code that was met before stands by its name."""
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.hashed: set[int] = set()
+    def __init__(self) -> None:
+        self.met: set[int] = set()
 
-    def save(self, obj: Any) -> None:
-        super().save(self._stand_in(obj))
+    def of(self, content: Any, path: tuple[int, ...] = ()) -> bytes:
+        """Return a hash of the content; `path` tells where it lies, for what contains itself."""
+        if id(content) in path:
+            content = ("an object around it", len(path) - path.index(id(content)))
+        kind = type(content)
+        digest = hashlib.sha256(f"{kind.__module__}.{kind.__qualname__} ".encode())
+        digest.update(_own_bytes(content))
+        if isinstance(content, _CODE):
+            if id(content) in self.met:
+                return digest.digest()
+            self.met.add(id(content))
+        parts = [self.of(part, (*path, id(content))) for part in parts_of(content)]
+        digest.update(b"".join(sorted(parts) if isinstance(content, set | frozenset) else parts))
+        return digest.digest()
 
-    def _stand_in(self, obj: Any) -> Any:
-        """Return what is hashed in the place of an object: itself, unless its name tells little."""
-        if hasattr(obj, "detach") and hasattr(obj, "numpy") and not isinstance(obj, type):
-            return "tensor", obj.detach().cpu().numpy()
-        if not isinstance(obj, (type, types.FunctionType, types.ModuleType)):
-            return obj
-        module = obj if isinstance(obj, types.ModuleType) else sys.modules.get(obj.__module__)
-        if module is not None and _is_installed(module):
-            return ("module", module.__name__) if module is obj else obj
-        name = getattr(obj, "__qualname__", obj.__name__)
-        if id(obj) in self.hashed:
-            return "known", name
-        self.hashed.add(id(obj))
-        return name, _parts(obj)
+
+def _own_bytes(content: Any) -> bytes:
+    """Return what tells the content from others, but for its parts."""
+    if type(content) in _PLAIN:
+        return repr(content).encode()
+    if isinstance(content, _CODE):
+        return f"{getattr(content, '__qualname__', content.__name__)} ".encode()
+    if isinstance(content, np.ndarray | np.generic):
+        described = f"{content.dtype.descr} {content.shape} ".encode()
+        by_parts = content.dtype.kind == "O" or content.dtype.names
+        return described if by_parts else described + content.tobytes()
+    return b""
+
+
+def parts_of(content: Any) -> Iterable[Any]:
+    """Return the objects that an object is made of."""
+    kind = type(content)
+    if kind in _PLAIN:
+        return []
+    if isinstance(content, np.ndarray | np.generic) and not isinstance(content, np.ma.MaskedArray):
+        if content.dtype.names:  # field by field, for the bytes between them are anything
+            return [np.asarray(content)[name] for name in content.dtype.names]
+        return content.ravel().tolist() if content.dtype.kind == "O" else []
+    if isinstance(content, _CODE):
+        return _of_code(content)
+    if kind is types.CodeType:
+        return [content.co_code, content.co_consts, content.co_names, content.co_varnames]
+    if _has(content, "detach", "cpu", "numpy"):
+        return [str(content.dtype), _of_tensor(content)]
+    if isinstance(content, os.PathLike):
+        return [os.fsdecode(content)]
+    if kind in (list, tuple, set, frozenset):
+        return content
+    if kind is dict:
+        return chain.from_iterable(content.items())
+    if _has(content, "acquire", "release"):
+        return []  # a lock
+    if _has(content, "_opener", "_args", "_mode", "_kwargs"):
+        return [content._opener, content._args, content._mode, content._kwargs]  # xarray's files
+    if any(base.__module__ == "skorch.net" for base in kind.__mro__):
+        return [kind, *_sorted(vars(content), without=_OF_TRAINING)]
+    return _of_pickled(content)
+
+
+def _has(content: Any, *names: str) -> bool:
+    return all(hasattr(content, name) for name in names)
+
+
+def _of_tensor(tensor: Any) -> np.ndarray:
+    values = tensor.detach().cpu()
+    try:
+        return values.numpy()
+    except TypeError:  # numpy has no such type, bfloat16 for instance
+        return values.double().numpy()
+
+
+def _of_code(content: Any) -> Iterator[Any]:
+    """Yield the name of a class, a function or a module and, if it is not installed, its code."""
+    is_module = isinstance(content, types.ModuleType)
+    module = content if is_module else sys.modules.get(content.__module__)
+    yield content.__name__ if is_module else content.__module__
+    if module is not None and _is_installed(module):
+        yield None if is_module else _source(module.__name__)
+    elif isinstance(content, types.FunctionType):
+        names = _names(content.__code__)
+        used = [name for name in sorted(names) if name in content.__globals__]
+        yield from (content.__code__, content.__defaults__, content.__kwdefaults__)
+        yield from (cell.cell_contents for cell in content.__closure__ or ())
+        yield from chain.from_iterable((name, content.__globals__[name]) for name in used)
+    elif is_module:
+        yield from _sorted({k: v for k, v in vars(content).items() if not k.startswith("__")})
+    else:
+        yield from content.__bases__
+        attributes = {name: _unwrapped(value) for name, value in vars(content).items()}
+        yield from _sorted(attributes, without=_OF_NO_MEANING)
 
 
 def _is_installed(module: types.ModuleType) -> bool:
-    """Return whether a module is of an installed package or of Python itself."""
+    """Return whether a module is of this or an installed package, or of Python itself."""
     if module.__name__ == "__main__":
         return False
     path = getattr(module, "__file__", None)
@@ -81,22 +165,13 @@ def _is_installed(module: types.ModuleType) -> bool:
     return str(Path(path).resolve()).startswith(_INSTALLED)
 
 
-def _parts(obj: Any) -> Any:
-    """Return what a class, a function or a module is made of, as it was loaded."""
-    if isinstance(obj, types.FunctionType):
-        names = _names(obj.__code__)
-        used = {name: obj.__globals__[name] for name in names if name in obj.__globals__}
-        cells = [cell.cell_contents for cell in obj.__closure__ or ()]
-        return _code(obj.__code__), obj.__defaults__, obj.__kwdefaults__, cells, used
-    parts = {name: _unwrapped(v) for name, v in vars(obj).items() if name not in _OF_NO_MEANING}
-    if isinstance(obj, types.ModuleType):
-        return {name: value for name, value in parts.items() if not name.startswith("__")}
-    return obj.__bases__, parts
-
-
-def _code(code: types.CodeType) -> Any:
-    constants = [_code(c) if isinstance(c, types.CodeType) else _ordered(c) for c in code.co_consts]
-    return code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars
+@cache
+def _source(module: str) -> bytes | None:
+    """Return a hash of the file of a module that is written in Python."""
+    path = getattr(sys.modules.get(module), "__file__", None) or ""
+    if path.endswith(".py") and Path(path).is_file():
+        return hashlib.sha256(Path(path).read_bytes()).digest()
+    return None
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -104,12 +179,29 @@ def _names(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*nested)
 
 
-def _ordered(constant: Any) -> Any:
-    return sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
-
-
 def _unwrapped(value: Any) -> Any:
     """Return the functions within what cannot be pickled."""
     if isinstance(value, property):
         return value.fget, value.fset, value.fdel
-    return value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+    return value.__func__ if isinstance(value, staticmethod | classmethod) else value
+
+
+def _of_pickled(content: Any) -> Iterator[Any]:
+    """Yield what an object would be pickled as."""
+    try:
+        reduced = content.__reduce_ex__(4)
+    except Exception as error:
+        raise _NoValueError(type(content)) from error
+    if isinstance(reduced, str):
+        yield reduced
+        return
+    function, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    yield from (function, arguments)
+    yield from _sorted(state) if type(state) is dict else [state]
+    yield from (list(items or ()), list(pairs or ()))
+
+
+def _sorted(attributes: dict, without: Collection[str] = ()) -> list:
+    """Return names and values by name, for unpickling may change their order."""
+    names = sorted(set(attributes).difference(without), key=str)
+    return [part for name in names for part in (name, attributes[name])]

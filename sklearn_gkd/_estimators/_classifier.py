@@ -1,4 +1,4 @@
-"""The classifier that is taught by privileged information, and the paper's settings of it."""
+"""The classifier that is taught by privileged information."""
 
 from typing import Any, ClassVar
 
@@ -8,7 +8,8 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
-from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._common.labels import check_rows
+from sklearn_gkd._estimators._net_classifier import NetClassifier
 from sklearn_gkd._estimators._privileged import (
     Pair,
     check_pairs,
@@ -68,7 +69,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         `eo.GapFiller`.
     n_channels, n_channels_priv : int, default=None
         Number C of channels of a 2-D X and of a 2-D X_priv (after priv_transformer): columns are
-        time-major, ``t * C + c``. None stands for one channel; a 3-D array needs none.
+        time-major, ``t * C + c``. None: read off column names such as ``VV_d012`` or
+        ``VV_2016-01-12``, and one channel where there are none (a transformer returns an array
+        without names unless ``set_output`` asks for a frame). A 3-D array needs none.
     max_epochs : int, default=40
         Passes of each net over its training rows.
     batch_size : int, default=64
@@ -84,7 +87,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     class_weight : dict or "balanced", default=None
         Weight of the rows of each class in both nets' cross-entropy and validation accuracy;
         "balanced" is inversely proportional to the classes' training rows.
-    memory : str or joblib.Memory, default=None
+    memory : str, path-like or joblib.Memory, default=None
         Where the teacher's targets are kept, to be used again by every fit whose teacher would be
         the same, in this process or another: a search over alpha, beta, gamma, temperature and
         the student fits one teacher for each fold. With random_state=None too, the teacher and
@@ -114,6 +117,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     teacher_ : skorch.NeuralNet or classifier
         The fitted teacher, where one was trained: not with beta=0 and gamma=0, nor where its
         targets came from `memory`. Delete it to save a smaller file.
+    n_iter_ : int
+        Number of epochs that the student was trained for.
     priv_transformer_ : transformer or None
         The fitted clone.
     priv_reader_ : object
@@ -222,6 +227,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         y,
         X_priv=None,
         *,
+        sample_weight=None,
         groups=None,
         X_unlabeled=None,
         X_priv_unlabeled=None,
@@ -241,7 +247,17 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             Privileged information: row i belongs to row i of X. A row that is NaN throughout has
             none, and teaches the student by its label alone. Without X_priv the student learns
             from the labels alone, and where beta or gamma is positive a
-            `PrivilegedInformationWarning` says so.
+            `PrivilegedInformationWarning` says so. Where two arguments are pandas objects, the
+            labels of their rows must agree. A step of a Pipeline that drops or adds rows, as
+            imbalanced-learn's samplers do, does so with X and y alone: draw the rows of both
+            before, ``rows, y = sampler.fit_resample(np.arange(len(y))[:, None], y)`` and fit on
+            ``X[rows.ravel()], y, X_priv=X_priv[rows.ravel()]``.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row in every term of both nets' losses, beside `class_weight`, and in
+            their validation accuracy; only ratios matter. A row of weight 0 is left out before
+            all else: errors that number rows count without it. Scaling weighs the others alike.
+            Rows of X_val and X_unlabeled weigh 1, as the mean training row does. A teacher that
+            is not a network is fitted with these weights too, and must take them.
         groups : array-like of shape (n,), default=None
             No group has rows on both sides of the split into training and validation rows, nor of
             those of teacher_cv.
@@ -267,8 +283,13 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         """
         task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
+            check_rows(X=X, y=y, X_priv=X_priv, sample_weight=sample_weight, groups=groups)
+            check_rows(X_val=X_val, y_val=y_val, X_priv_val=X_priv_val)
             split_seed, teacher_seed, student_seed = self._draw_seeds(3)
-            rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            weights, (X, y, X_priv, groups) = self._leave_out_weightless(
+                sample_weight, X, y=y, X_priv=X_priv, groups=groups
+            )
+            rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
             self._warn_of_unused(len(rows.valid))
             student = self._net("student")
             width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
@@ -297,8 +318,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
                         self.teacher_ = teacher
                         self._teacher_codes_ = lesson.codes_of(teacher)
                     rows = rows.with_taught(privileged.seen)
-                    weights = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
-                    taught = {"taught": targets, "weights": LossWeights(*weights)}
+                    of_loss = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
+                    taught = {"taught": targets, "weights": LossWeights(*of_loss)}
             self.student_ = self._fit_net(student, rows, classes, student_seed, task, **taught)
         task.end({})
         return self

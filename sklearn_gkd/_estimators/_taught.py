@@ -1,5 +1,6 @@
 """Base of the estimators that a teacher teaches: what the teacher sees, and what it is to learn."""
 
+import os
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -7,13 +8,14 @@ import numpy as np
 from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import warn
-from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions
+from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, num_samples
 from sklearn_gkd._common.fitted_state import Net, Part, Sizes
-from sklearn_gkd._common.splitting import folds
+from sklearn_gkd._common.splitting import folds, numbers_rows
 from sklearn_gkd._estimators._base import NetEstimator, Rows
 from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
 from sklearn_gkd._estimators._targets import Classes
 from sklearn_gkd._estimators._teacher import Lesson, teacher_rows
+from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
@@ -38,7 +40,7 @@ class TaughtEstimator(NetEstimator):
         "teacher_cv": ["cv_object"],
         "priv_transformer": [HasMethods(["fit", "transform"]), None],
         "n_channels_priv": NetEstimator._parameter_constraints["n_channels"],
-        "memory": [str, HasMethods(["cache"]), None],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
     }
 
     @property
@@ -65,6 +67,20 @@ class TaughtEstimator(NetEstimator):
         if self.memory is not None and self.random_state is None:
             seeds[:2] = draw_seeds(0, 2)
         return seeds
+
+    def _leave_out_weightless(
+        self, sample_weight, X, **others
+    ) -> tuple[np.ndarray | None, list[Any]]:
+        """Return what `leave_out_weightless` does, unless teacher_cv numbers the rows."""
+        weights, kept = leave_out_weightless(sample_weight, X, **others)
+        some_left_out = weights is not None and len(weights) < num_samples(X)
+        if some_left_out and numbers_rows(self.teacher_cv):
+            raise ValueError(
+                "teacher_cv numbers the rows of X, of which those of sample_weight 0 are left out. "
+                "Leave them out of X, y and the rest yourself, or give an int or a splitter as "
+                "teacher_cv."
+            )
+        return weights, kept
 
     def _seen_by_teacher(self, x, priv) -> list:
         return [priv] if self.teacher_view == "privileged" else [x, priv]
@@ -99,9 +115,12 @@ class TaughtEstimator(NetEstimator):
     ) -> Lesson:
         """Return what the teacher is to learn, and from which rows."""
         view, seen = privileged
+        teacher = self._teacher()
+        if rows.sample_weight is not None and not isinstance(teacher, NeuralNet):
+            check_takes_sample_weight(teacher, "teacher")
         train, valid = teacher_rows(rows, seen, self.validation_fraction, groups, split_seed)
         return Lesson(
-            teacher=self._teacher(),
+            teacher=teacher,
             views=self._seen_by_teacher(rows.view, view),
             codes=rows.codes,
             seen=seen,
@@ -112,4 +131,5 @@ class TaughtEstimator(NetEstimator):
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),
             seed=seed,
+            sample_weight=rows.sample_weight,
         )

@@ -1,6 +1,7 @@
 """A fitted teacher's targets for each row: from a net or any classifier, out of fold, reused."""
 
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -78,6 +79,8 @@ class Lesson:
         Of a net.
     seed : int
         Rules the training.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row; None weighs all alike.
     """
 
     teacher: Any
@@ -91,6 +94,7 @@ class Lesson:
     n_iter_no_change: int | None
     device: torch.device
     seed: int
+    sample_weight: np.ndarray | None = None
 
     def fit(self, store: Store, fit_task: Task) -> Any:
         """Return the teacher, fitted on its training rows."""
@@ -143,12 +147,14 @@ class Lesson:
                 device=self.device,
                 seed=seed,
                 role="teacher",
+                sample_weight=self.sample_weight,
             )
             return fit_net(training, store, fit_task)
         teacher = clone(self.teacher)
         _set_random_states(teacher, seed)
         task = fit_task.subtask("teacher")
-        teacher.fit(_side_by_side(self._series(train)), self.codes[train])
+        weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight[train]}
+        teacher.fit(_side_by_side(self._series(train)), self.codes[train], **weights)
         task.end()
         return teacher
 
@@ -244,7 +250,7 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
     ----------
     lesson : Lesson
         What is taught.
-    memory : None, str or joblib.Memory
+    memory : None, str, path-like or joblib.Memory
         Where targets are kept, as in `sklearn.pipeline.Pipeline`.
     store : Store
         Where the states of the teacher's trainings lie.
@@ -257,6 +263,7 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
     teacher : fitted teacher or None
         None where the targets come from the memory.
     """
+    memory = os.fspath(memory) if isinstance(memory, os.PathLike) else memory
     location = check_memory(memory).location
     key = lesson.key() if location else None
     if key is None:

@@ -25,6 +25,7 @@ from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd._training.training import Outcome, Training
 from sklearn_gkd.exceptions import InterruptedFitWarning
+from sklearn_gkd.losses import sample_weight_of
 
 
 class _DivergedError(Exception):
@@ -51,7 +52,8 @@ class ValidationScore(Callback):
             if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
                 raise _DivergedError
         else:
-            points, most = self.outcome.score(y_pred[0], batch[1][0])
+            targets = batch[1]
+            points, most = self.outcome.score(y_pred[0], targets[0], sample_weight_of(targets))
             self.points_ += points.item()
             self.most_ += most.item()
 
@@ -228,8 +230,8 @@ def _report_or_raise(net: NeuralNet, role: str, ended_by: BaseException) -> str:
     if diverged:
         message = (
             f"The loss of the {role} became NaN or infinite in epoch {n_complete + 1}, at a "
-            f"learning rate of {net.lr:g}. Give a smaller one, and X and X_priv without extreme "
-            "values. This was after "
+            f"learning rate of {net.lr:g}. Give a smaller one, and series without extreme values. "
+            "This was after "
         )
     message += f"{n_complete} of {net.max_epochs} epochs"
     if not (n_complete and (best if diverged else role != "teacher")):

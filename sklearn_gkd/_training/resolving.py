@@ -86,7 +86,7 @@ def _warn_of_unused(net: NeuralNet, parameter: str) -> None:
 
 def _default(cls: type, name: str) -> Any:
     """Return a parameter's default, by the nearest class that has it in its signature."""
-    signatures = (signature(base).parameters for base in cls.__mro__)
+    signatures = (signature(vars(base).get("__init__", object)).parameters for base in cls.__mro__)
     return next(params[name].default for params in signatures if name in params)
 
 

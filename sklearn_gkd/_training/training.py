@@ -27,7 +27,9 @@ class Outcome(Protocol):
     def loss(self, weights: LossWeights | None = None) -> nn.Module:
         """Return the loss of (logits, features): with weights, the teacher's terms too."""
 
-    def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def score(
+        self, logits: Tensor, labels: Tensor, sample_weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the points of all rows, for one net or for each of a cohort, and the most."""
 
 
@@ -64,6 +66,9 @@ class Training:
         Rules the initial weights, the batches and the dropout.
     role : str
         "teacher", or the name of the net that the estimator predicts with.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row in loss and score, which is then the last of a batch's targets; None
+        weighs rows alike.
     """
 
     net: NeuralNet
@@ -77,6 +82,7 @@ class Training:
     device: torch.device
     seed: int
     role: str
+    sample_weight: np.ndarray | None = None
 
     @property
     def shapes(self) -> list[Shape]:
@@ -95,9 +101,12 @@ class Training:
 
     def dataset(self, rows: np.ndarray) -> SeriesDataset:
         """Return the views and the targets of some rows, on the device."""
+        targets = [target[rows] for target in self.targets]
+        if self.sample_weight is not None:
+            targets.append(self.sample_weight[rows])
         return SeriesDataset(
             [view.series[rows] for view in self.views],
-            [target[rows] for target in self.targets],
+            targets,
             shapes=self.shapes,
             device=self.device,
         )
@@ -119,6 +128,6 @@ class Training:
             params,
             [tuple(view) for view in self.views],
             [np.asarray(target) for target in self.targets],
-            (self.train, self.valid, self.outcome, self.n_iter_no_change),
+            (self.train, self.valid, self.outcome, self.n_iter_no_change, self.sample_weight),
             (self.device.type, self.seed),
         )

@@ -22,8 +22,9 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
     Parameters
     ----------
     n_channels : int, default=None
-        Channels of series that come as a table (n, T * C), time-major. None: one channel of T
-        steps. Series of shape (n, T, C) do not need it.
+        Channels of series that come as a table (n, T * C), time-major. None: read off column
+        names such as ``VV_d012``, and one channel of T steps where there are none. Series of shape
+        (n, T, C) do not need it.
     dates : array-like of shape (T,), default=None
         When each step was acquired, in order: dates (``"2016-01-12"``, datetime64) or numbers of
         days. None: equally spaced.

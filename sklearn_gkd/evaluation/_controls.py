@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import RidgeCV
@@ -18,7 +19,8 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_gkd._common.compat import num_samples, safe_indexing
+from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
+from sklearn_gkd._common.labels import read_channels
 from sklearn_gkd._common.series import as_table, series_shape
 from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import IgnorePrivileged, SeriesClassifier
@@ -143,7 +145,8 @@ def _shuffled(X_priv, rng: np.random.RandomState):
     order = np.arange(num_samples(X_priv))
     known = np.flatnonzero(has_information(X_priv, "X_priv"))
     order[known] = rng.permutation(known)
-    return safe_indexing(X_priv, order)
+    permuted = safe_indexing(X_priv, order)
+    return permuted.set_axis(X_priv.index) if isinstance(X_priv, pd.DataFrame) else permuted
 
 
 class Tables(NamedTuple):
@@ -160,7 +163,8 @@ def _tables(estimator, split: Split) -> Tables:
     X, shape = as_table(split.X, "X")
     X_test, _ = as_table(split.X_test, "X")
     X, X_test = np.asarray(X), np.asarray(X_test)
-    shape = series_shape(X.shape[1], shape, estimator.n_channels, "X", "n_channels")
+    n_channels = read_channels(get_feature_names(split.X), estimator.n_channels, "X", "n_channels")
+    shape = series_shape(X.shape[1], shape, n_channels, "X", "n_channels")
     reader = PrivilegedReader(estimator.priv_transformer, estimator.n_channels_priv)
     reader.fit(split.X_priv, split.y, np.arange(len(X)))
     view, known = reader.read(split.X_priv, "X_priv")

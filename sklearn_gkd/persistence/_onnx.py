@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sklearn_gkd._common.files import missing_extra, write_whole
-from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._net_classifier import NetClassifier
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.persistence._onnx_steps import as_module, reshaped_to
 
 
@@ -74,7 +75,8 @@ class _Decide(nn.Module):
 def _input_shape(before: list, classifier: NetClassifier) -> tuple[int, ...]:
     """Return the shape of a row of X: a table where fit saw one, or where a step reshapes one."""
     mean = getattr(classifier, classifier._predicts_with).module_.mean_0
-    is_table = classifier.n_channels is not None or mean.shape == classifier.series_shape_
+    of_columns = classifier.n_channels is not None or hasattr(classifier, "feature_names_in_")
+    is_table = of_columns or mean.shape == classifier.series_shape_
     # Scaling and reshaping leave the number of columns as it is; steps of eo may change it.
     first = next(step for step in [*before, classifier] if hasattr(step, "series_shape_"))
     if is_table or any(reshaped_to(step) for step in before):
@@ -85,6 +87,11 @@ def _input_shape(before: list, classifier: NetClassifier) -> tuple[int, ...]:
 def _labels(classes: np.ndarray) -> np.ndarray:
     """Return the classes as ONNX has them: strings, int64, or numbers as they are."""
     if classes.dtype.kind in "iu":
+        if classes.max() > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"classes_ hold {classes.max()}, and the labels of an ONNX model are int64. Fit on "
+                "smaller numbers, or on strings."
+            )
         return classes.astype(np.int64)
     if classes.dtype.kind in "OU":
         if not all(isinstance(label, str) for label in classes):
@@ -93,9 +100,15 @@ def _labels(classes: np.ndarray) -> np.ndarray:
                 "on strings, or on numbers."
             )
         return classes.astype(object)
+    if classes.dtype not in (bool, np.float16, np.float32, np.float64):
+        raise ValueError(
+            f"classes_ have dtype {classes.dtype}, which the labels of an ONNX model have not. Fit "
+            "on strings, or on integers."
+        )
     return classes
 
 
+@plain_torch()
 def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     """Write the student, with its scaling and the steps before it, as an ONNX model.
 
@@ -120,7 +133,7 @@ def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     TypeError
         If the estimator, or a step of the Pipeline, is another; the message names the step.
     ValueError
-        If it is not fitted, or its classes are of several types.
+        If it is not fitted, or its classes are of several types, or of one that ONNX lacks.
     ModuleNotFoundError
         Without the extra ``onnx``.
 

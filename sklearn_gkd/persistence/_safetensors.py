@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from sklearn_gkd._common.files import versions, write_whole
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.persistence._allowed import Networks
 from sklearn_gkd.persistence._packing import Packer
 from sklearn_gkd.persistence._unpacking import Unpacker
@@ -89,6 +90,7 @@ def save_model(
     write_whole(path, safetensors.torch.save(tensors, metadata))
 
 
+@plain_torch()
 def load_model(path: str | os.PathLike, *, networks: Networks | None = None) -> Any:
     """Read a model that `save_model` wrote; nothing in the file is run, whatever it says.
 

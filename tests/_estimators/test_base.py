@@ -84,18 +84,6 @@ def test_a_failed_refit_leaves_the_fitted_estimator(series, clf):
     np.testing.assert_array_equal(clf.predict_proba(series.X), before)
 
 
-def test_predict_refuses_other_series(series, clf):
-    clf.fit(series.X, series.y, X_priv=series.X_priv)
-    with pytest.raises(ValueError, match=r"\(T, C\) = \(5, 2\), .* fitted on \(6, 2\)"):
-        clf.predict(series.X[:, :5])
-    with pytest.raises(ValueError, match=r"\(T, C\) = \(4, 3\), .* fitted on \(6, 2\)"):
-        clf.predict(series.X.reshape(120, 4, 3))
-    with pytest.raises(ValueError, match="10 features"):
-        clf.predict(series.X[:, :5].reshape(120, -1))
-    with pytest.raises(ValueError, match="NaN"):
-        clf.predict(np.where(np.arange(2) == 0, np.nan, series.X))
-
-
 def test_a_clone_has_the_store_of_a_search(clf, recorder):
     assert clone(clf)._store is None
     clf._store = recorder
@@ -153,3 +141,14 @@ def test_a_network_by_name_has_no_parameters_to_set(series, network, remedy):
             search(clf, {"student__lr": [0.1]}, cv=2).fit(series.X, series.y, X_priv=series.X_priv)
     clf.set_params(student=SeriesNet(network), student__lr=0.1)
     assert clf.get_params()["student__lr"] == 0.1
+
+
+def test_n_iter_is_the_number_of_epochs(series, clf):
+    assert not hasattr(clf, "n_iter_")
+    clf.set_params(student__max_epochs=3).fit(series.X, series.y, X_priv=series.X_priv)
+    assert clf.n_iter_ == 3
+    clf.set_params(student__max_epochs=40, n_iter_no_change=2)
+    clf.fit(series.X, series.y, X_priv=series.X_priv)
+    accuracies = clf.student_.history[:, "valid_acc"]
+    assert clf.n_iter_ == len(accuracies) == np.argmax(accuracies) + 3
+    assert SeriesClassifier("mlp", max_epochs=1).fit(series.X, series.y).n_iter_ == 1

@@ -1,5 +1,6 @@
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -195,9 +196,12 @@ def test_a_search_fits_one_teacher_for_each_fold(series, small, tmp_path, n_jobs
         search.best_estimator_.teacher_predict_proba(series.X, series.X_priv)
 
 
-def test_what_is_reused_is_what_would_be_fitted(series, clf, tmp_path):
+@pytest.mark.parametrize(
+    "memory", [partial(Memory, verbose=0), str, Path], ids=["Memory", "str", "Path"]
+)
+def test_what_is_reused_is_what_would_be_fitted(series, clf, memory, tmp_path):
     plain = clf.fit(series.X, series.y, X_priv=series.X_priv).predict_proba(series.X)
-    clf.set_params(memory=Memory(tmp_path, verbose=0))
+    clf.set_params(memory=memory(tmp_path))
     for _ in range(2):
         clf.fit(series.X, series.y, X_priv=series.X_priv)
         np.testing.assert_array_equal(clf.predict_proba(series.X), plain)

@@ -194,7 +194,7 @@ def test_a_loss_that_is_no_number_leaves_the_best_epoch_before(series, exploding
 def test_a_loss_that_is_no_number_is_an_error_where_nothing_can_be_kept(series, exploding, params):
     exploding.set_params(module__at=params.pop("at"))
     clf = SeriesClassifier(exploding, random_state=0, **params)
-    with pytest.raises(ValueError, match=r"learning rate of 0.01. Give a smaller one, and X"):
+    with pytest.raises(ValueError, match=r"learning rate of 0.01. Give a smaller one, and series"):
         clf.fit(series.X, series.y)
     assert not hasattr(clf, "classes_")
 

@@ -7,6 +7,7 @@ import torch
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.networks import SeriesNet
+from sklearn_gkd.persistence import load_model, save_model
 
 
 @contextmanager
@@ -70,6 +71,16 @@ def test_fit_and_predict_are_as_without(series, small, state):
         if given:
             again = estimator.teacher_predict_proba(series.X, X_priv)
             np.testing.assert_array_equal(by_teacher, again)
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+def test_a_model_is_saved_and_loaded_as_without(series, small, state, tmp_path):
+    clf = SeriesClassifier(small.set_params(max_epochs=1), random_state=0)
+    expected = clf.fit(series.X, series.y).predict_proba(series.X)
+    with state():
+        save_model(clf, tmp_path / "model")
+        loaded = load_model(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(series.X), expected)
 
 
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)

@@ -74,6 +74,22 @@ def test_labels_are_the_classes(labels, dtype, series, small, path, run):
     assert label.tolist() == clf.predict(series.X).tolist()
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([0, 5, 2**63], np.uint64), "classes_ hold 9223372036854775808, .* int64"),
+        (np.array([0, 5, 2**64 - 1], np.uint64), "classes_ hold 18446744073709551615"),
+        (np.array(["2017", "2018", "2019"], "M8[D]"), r"classes_ have dtype datetime64\[D\]"),
+    ],
+)
+def test_labels_that_onnx_lacks_are_refused(labels, message, series, small, path):
+    small.set_params(max_epochs=1)
+    clf = SeriesClassifier(small).fit(series.X, labels[np.arange(120) // 40])
+    with pytest.raises(ValueError, match=message):
+        to_onnx(clf, path)
+    assert not path.exists()
+
+
 def test_boolean_labels(series, small, path, run):
     clf = SeriesClassifier(small).fit(series.X, series.y == "maize")
     to_onnx(clf, path)

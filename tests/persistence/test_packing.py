@@ -18,7 +18,7 @@ from sklearn_gkd.persistence import Unsaved, save_model
 
 
 def test_a_loaded_student_is_whole(series, small, through_file, assert_predicts_alike):
-    columns = [f"VV_d{day:03}" for day in range(12)]
+    columns = [f"{band}_d{day:03}" for day in range(6) for band in ("VV", "VH")]
     X = pd.DataFrame(series.X.reshape(120, 12), columns=columns)
     clf = GKDClassifier(small, small, n_channels=2, class_weight={"maize": 1, "meadow": 2.5})
     clf.set_params(class_weight="balanced", random_state=3, priv_transformer=GapFiller())

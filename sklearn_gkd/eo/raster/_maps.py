@@ -2,24 +2,31 @@
 
 import io
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.files import missing_extra, write_whole
 from sklearn_gkd._common.hashing import fingerprint
-from sklearn_gkd.eo.raster._geotiff import palette_of, write_classes, write_numbers
+from sklearn_gkd.eo.raster._geotiff import Blocks, write_classes, write_numbers
+from sklearn_gkd.eo.raster._identity import fingerprint_of_pixels, source_files
+from sklearn_gkd.eo.raster._legend import legend_of
 from sklearn_gkd.eo.raster._predicting import most_probable, predict_numbers, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import rasterio
+    import rasterio.features
     import xarray
     from rasterio.windows import Window
 
@@ -28,7 +35,7 @@ BLOCK = 2**20  # pixels at a time; 16 rows of the image at least
 
 CACHE = 128  # MB of what GDAL has read; it would keep a twentieth of the machine's memory
 
-NUMBER, CONFIDENCE, PROBABILITIES = slice(0, 1), slice(1, 2), slice(2, None)  # layers of a pixel
+NUMBER, PROBABILITIES = slice(0, 1), slice(1, None)  # layers of a pixel
 
 
 def predict_map(
@@ -38,16 +45,21 @@ def predict_map(
     *,
     probabilities=None,
     confidence=None,
-    colors: Mapping[Any, Sequence[int]] | None = None,
+    entropy=None,
+    margin=None,
+    names: Mapping[Any, str] | None = None,
+    colors: Mapping[Any, Any] | None = None,
+    sieve: int = 1,
     tolerance: float = TOLERANCE,
     progress: bool = True,
 ) -> Path:
     """Classify each pixel of an image stack, and write a map.
 
     The image is read and classified block by block. Finished blocks are kept in a hidden folder
-    beside `out`: an interrupted call leaves no file that looks finished, and the same call
-    goes on from there. On a stack in dask chunks, as `open_stack` returns it, blocks are
-    computed by whatever scheduler or cluster is active.
+    beside `out`: an interrupted call leaves no file that looks finished, and the same call, with
+    the same fitted estimator and unchanged images, goes on from there. (A stack that is read from
+    elsewhere than local files is begun anew.) On a stack in dask chunks, as `open_stack` returns
+    it, blocks are computed by whatever scheduler or cluster is active.
 
     To a model that was trained on means of objects, pixels are unlike what it has seen, for they
     are noisier: prefer `predict_objects`, or filter the speckle (`eo.despeckle`).
@@ -61,14 +73,23 @@ def predict_map(
         In the units that fit saw. A pixel with gaps (NaN) is not classified; where the estimator
         takes NaN, only a pixel without any value is not.
     out : str or path-like
-        GeoTIFF of the classes, numbered from 1 in the order of ``classes_``, with their names and
-        colours; 0 is no data.
+        GeoTIFF of the classes with their names and colours. Integers from 0 to 65,535 are its
+        values; other classes are numbered from 1 in the order of ``classes_``. No data is 0 or,
+        where 0 is a class, the highest value of the file's dtype.
     probabilities, confidence : str or path-like, default=None
         GeoTIFFs of the probability of each class, a band each, and of the highest of them, which
         is that of the predicted class.
+    entropy, margin : str or path-like, default=None
+        GeoTIFFs of how undecided the classifier is: the entropy of the probabilities in nats, from
+        0 to the logarithm of the number of classes; and the highest less the second highest.
+    names : mapping, default=None
+        Name of each class. None: the class itself.
     colors : mapping, default=None
-        Red, green and blue, 0 to 255, of each class. None: evenly spaced hues. A map of more than
-        255 classes has no colours.
+        Colour of each class: ``"#rrggbb"``, or red, green and blue as integers from 0 to 255 or
+        floats from 0 to 1. None: evenly spaced hues.
+    sieve : int, default=1
+        Minimum mapping unit: patches (of pixels that share a side) of fewer pixels than this take
+        the class of their largest neighbour in `out`. The other files stay as they are.
     tolerance : float, default=6
         Days by which an acquisition may lie off the day of a named column.
     progress : bool, default=True
@@ -87,8 +108,8 @@ def predict_map(
     Raises
     ------
     ValueError
-        If the stack is not one, or does not have the estimator's dates and bands, or if a class
-        has no colour in `colors`.
+        If the stack is not one, or does not have the estimator's dates and bands, if a class has no
+        proper name or colour, or if two outputs are one file or one is a file of the stack.
 
     See Also
     --------
@@ -100,22 +121,74 @@ def predict_map(
     >>> stack = open_stack(paths, dates, ["VV", "VH"])  # doctest: +SKIP
     >>> predict_map(clf, stack, "land_cover.tif", confidence="confidence.tif")  # doctest: +SKIP
     """
+    files = source_files(check_stack(stack))
     stack = _as_in_fit(estimator, check_stack(stack), tolerance)
-    palette = palette_of(estimator.classes_, colors)
-    classify = _PixelClassifier(estimator, not (probabilities is confidence is None))
+    legend = legend_of(estimator.classes_, names, colors)
+    if isinstance(sieve, bool) or not isinstance(sieve, Integral) or sieve < 1:
+        raise ValueError(f"sieve is {sieve!r}. Give a number of pixels, 1 or more.")
+    of_probabilities = {
+        "probabilities": (probabilities, lambda of_classes: of_classes, legend.names),
+        "confidence": (confidence, _confidence, ["confidence"]),
+        "entropy": (entropy, _entropy, ["entropy"]),
+        "margin": (margin, _margin, ["margin"]),
+    }
+    wanted = {name: file for name, file in of_probabilities.items() if file[0] is not None}
     out = Path(out)
-    folder = out.with_name(f".{out.name}.{_key(classify, stack)[:16]}.partial")
-    folder.mkdir(parents=True, exist_ok=True)
-    blocks = [(window, folder / f"{number}.npy") for number, window in enumerate(_windows(stack))]
-    _predict_blocks(classify, stack, blocks, progress)
-    classes = [str(name) for name in estimator.classes_]
-    if probabilities is not None:
-        write_numbers(probabilities, stack, _read(blocks, PROBABILITIES), classes)
-    if confidence is not None:
-        write_numbers(confidence, stack, _read(blocks, CONFIDENCE), ["confidence"])
-    write_classes(out, stack, _read(blocks, NUMBER), classes, palette)
-    shutil.rmtree(folder)
+    _check_outputs({"out": out} | {name: path for name, (path, *_) in wanted.items()}, files)
+    classify = _PixelClassifier(estimator, bool(wanted))
+    windows = _windows(stack)
+    with _partial_folder(out, _key(classify, stack, windows)) as folder:
+        blocks = [(window, folder / f"{number}.npy") for number, window in enumerate(windows)]
+        _predict_blocks(classify, stack, blocks, progress)
+        for path, measure, bands in wanted.values():
+            measured = ((window, measure(found)) for window, found in _read(blocks, PROBABILITIES))
+            write_numbers(path, stack, measured, bands)
+        numbers = _read(blocks, NUMBER)
+        write_classes(out, stack, numbers if sieve == 1 else _sieved(numbers, stack, sieve), legend)
     return out
+
+
+def _check_outputs(paths: Mapping[str, Any], sources: Collection[Path]) -> None:
+    """Raise an error if outputs overwrite each other or what the stack is read from."""
+    taken = {path: "which the stack is read from" for path in sources}
+    for name, path in paths.items():
+        path = Path(path).resolve()
+        if path.is_dir():
+            raise ValueError(f"{name} is {path}, a folder. Give the path of a file.")
+        same = [other for other in taken if other == path or _is_same(other, path)]
+        if same:
+            raise ValueError(f"{name} is {path}, {taken[same[0]]}. Give another path.")
+        taken[path] = f"which {name} is as well"
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _confidence(probabilities: np.ndarray) -> np.ndarray:
+    return probabilities.max(axis=0, keepdims=True)
+
+
+def _entropy(probabilities: np.ndarray) -> np.ndarray:
+    return entr(probabilities).sum(axis=0, keepdims=True)
+
+
+def _margin(probabilities: np.ndarray) -> np.ndarray:
+    ranked = np.sort(probabilities, axis=0)
+    return ranked[-1:] - ranked[-2:-1] if len(ranked) > 1 else ranked
+
+
+def _sieved(blocks: Blocks, stack: xarray.DataArray, size: int) -> Blocks:
+    """Yield the numbers of the classes with patches smaller than `size` pixels merged."""
+    numbers = np.zeros((stack.sizes["y"], stack.sizes["x"]), dtype=np.uint16)
+    windows = []
+    for window, block in blocks:
+        numbers[window.row_off : window.row_off + window.height] = block[0]
+        windows.append(window)
+    merged = rasterio.features.sieve(numbers, size, mask=numbers > 0)
+    for window in windows:
+        yield window, merged[None, window.row_off : window.row_off + window.height]
 
 
 def _as_in_fit(estimator, stack: xarray.DataArray, tolerance: float) -> xarray.DataArray:
@@ -142,8 +215,7 @@ def _as_in_fit(estimator, stack: xarray.DataArray, tolerance: float) -> xarray.D
 class _PixelClassifier:
     """A classifier that is given pixels (..., T, C) and returns their layers (..., n_layers).
 
-    The first layer is the number of the class. With probabilities, the confidence and the
-    probability of each class follow.
+    The first layer is the number of the class; the probability of each class may follow.
     """
 
     estimator: Any
@@ -151,7 +223,7 @@ class _PixelClassifier:
 
     @property
     def n_layers(self) -> int:
-        return 2 + len(self.estimator.classes_) if self.with_probabilities else 1
+        return 1 + len(self.estimator.classes_) if self.with_probabilities else 1
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         table = pixels.reshape(-1, pixels.shape[-2] * pixels.shape[-1])
@@ -160,29 +232,32 @@ class _PixelClassifier:
         if self.with_probabilities:
             of_classes = predict_probabilities(self.estimator, table, names)
             layers[:, 0] = most_probable(of_classes)
-            layers[:, 1] = of_classes.max(axis=1)
-            layers[:, 2:] = of_classes
+            layers[:, 1:] = of_classes
         else:
             layers[:, 0] = predict_numbers(self.estimator, table, names)
         return layers.reshape(*pixels.shape[:-2], self.n_layers)
 
 
-def _key(classify: _PixelClassifier, stack: xarray.DataArray) -> str:
-    """Return what names a map that is begun: its grid, dates and bands, and what is predicted."""
-    shape = (64, stack.sizes["time"], stack.sizes["band"])
-    probe = np.random.RandomState(0).normal(0, 10, size=shape).astype(np.float32)
-    return str(
-        fingerprint(
-            stack.shape,
-            str(stack.rio.crs),
-            tuple(stack.rio.transform()),
-            stack["time"].to_numpy().tolist(),
-            stack["band"].to_numpy().tolist(),
-            [str(name) for name in classify.estimator.classes_],
-            classify.n_layers,
-            classify(probe),
-        )
-    )
+def _key(
+    classify: _PixelClassifier, stack: xarray.DataArray, windows: Sequence[Window]
+) -> str | None:
+    """Return what names a map that is begun: its pixels, the model and its blocks."""
+    pixels = fingerprint_of_pixels(stack, windows[0].height)
+    rows = [window.row_off for window in windows]
+    return None if pixels is None else fingerprint(pixels, classify, rows)
+
+
+@contextmanager
+def _partial_folder(out: Path, key: str | None) -> Iterator[Path]:
+    """Give the folder of finished blocks, which outlives an error where a key finds it again."""
+    if key is None:
+        with TemporaryDirectory(".partial", f".{out.name}.", dir=out.parent) as name:
+            yield Path(name)
+        return
+    folder = out.with_name(f".{out.name}.{key[:32]}.partial")
+    folder.mkdir(exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def _windows(stack: xarray.DataArray) -> list[Window]:

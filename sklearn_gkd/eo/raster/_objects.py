@@ -1,38 +1,31 @@
-"""Objects: their mean series, what a classifier is fitted on, and the classes it predicts."""
+"""Objects: their mean series, and what a classifier is fitted on."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csc_array
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gkd._common.checks import warn
-from sklearn_gkd._common.compat import StrOptions, validate_params
-from sklearn_gkd._common.files import missing_extra, replacing
+from sklearn_gkd._common.compat import Interval, StrOptions, validate_params
+from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._optical import SpectralIndices
 from sklearn_gkd.eo._radar import from_decibel, to_decibel
-from sklearn_gkd.eo.raster._predicting import most_probable, predict_probabilities
+from sklearn_gkd.eo.raster._coverage import coverage_of, means_of
 from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names
+from sklearn_gkd.eo.raster._vectors import check_index, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
-    import xarray
-    from exactextract import exact_extract
-    from exactextract.raster import NumPyRasterSource
-    from shapely import is_valid
 
 POLARISATIONS = ("VV", "VH", "HH", "HV")
-
-ROWS = 512  # of the image, read at a time
 
 
 @validate_params(
     {
         "stack": "no_validation",
-        "polygons": [geopandas.GeoDataFrame],
+        "polygons": [geopandas.GeoDataFrame, geopandas.GeoSeries],
+        "size": [Interval(Integral, 1, None, closed="left")],
         "indices": ["array-like"],
         "offset": "no_validation",
         "average": [StrOptions({"power", "db"})],
@@ -48,20 +41,23 @@ def object_series(
     indices: Sequence[str] = (),
     offset: float = 0,
     average: str = "power",
+    size: int = 1,
     like=None,
     tolerance: float = TOLERANCE,
 ) -> pd.DataFrame:
-    """Average each band and date of an image stack over each polygon.
+    """Average each band and date of an image stack over each polygon, or take it at points.
 
     Every pixel counts by the share of it that the polygon covers; pixels without data do not
-    count. Spectral indices are computed in each pixel, before averaging, as in the paper.
+    count. A point stands for the pixel that it lies in, or for a window around that; several
+    points for all of their pixels. Of a collection, the polygons count, or else the points.
+    Spectral indices are computed in each pixel, before averaging, as in the paper.
 
     Parameters
     ----------
     stack : DataArray with dimensions time, band, y and x
         For instance by `open_stack`. Keep ascending and descending orbits apart.
-    polygons : GeoDataFrame
-        Its index names the objects. It is reprojected to the stack's CRS.
+    polygons : GeoDataFrame or GeoSeries
+        Polygons or points. Its index names the objects. It is reprojected to the stack's CRS.
     indices : sequence of str, default=()
         Names in `eo.INDICES`, appended to the bands of each date.
     offset : float, default=0
@@ -70,6 +66,9 @@ def object_series(
     average : {"power", "db"}, default="power"
         How bands named VV, VH, HH or HV, which are in dB, are averaged: in linear power and then
         in dB again, or as they are, as the paper does. Other bands are averaged as they are.
+    size : int, default=1
+        Pixels along a side of the window around a point: 1 for its pixel alone, 3 for it and its
+        eight neighbours. Odd.
     like : DataFrame or sequence of str, default=None
         An earlier table, or its column names (``clf.feature_names_in_``), whose columns are
         wanted: so a model that is fitted already takes another year's stack.
@@ -92,8 +91,8 @@ def object_series(
     Raises
     ------
     ValueError
-        If stack or polygons lack a CRS, if an object's name is not unique, or if the stack has no
-        acquisition near a day of `like`.
+        If stack or polygons lack a CRS, if an object's name is not unique, if an object is a line,
+        or if the stack has no acquisition near a day of `like`.
 
     References
     ----------
@@ -115,14 +114,18 @@ def object_series(
        VV_d012
     a    -15.0
     """
+    if size % 2 == 0:
+        raise ValueError(f"size is {size}. Give an odd number, for the pixel lies in the middle.")
     stack = check_stack(stack)
     if like is not None:
         like = list(getattr(like, "columns", like))
         stack = align(stack, like, tolerance, indices)
     names = like or column_names(stack, indices)
-    coverage = _coverage(stack, polygons)
-    means = _means(stack, coverage, _PixelValues(stack, indices, offset, average))
-    table = pd.DataFrame(means.reshape(len(polygons), -1), index=polygons.index, columns=names)
+    coverage = coverage_of(stack, polygons, size)
+    means = means_of(stack, coverage, _PixelValues(stack, indices, offset, average), len(polygons))
+    table = pd.DataFrame(
+        means.reshape(len(polygons), len(names)), index=polygons.index, columns=names
+    )
     table.attrs["dates"] = np.datetime_as_string(stack["time"].to_numpy(), unit="D").tolist()
     return table
 
@@ -144,17 +147,25 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
     Returns
     -------
     Bunch
+        As ``fit`` takes it: ``clf.fit(**data)``.
+
         X : DataFrame
-            The rows of `radar` that have data.
+            The rows of `radar` that have data and a class.
         X_priv : DataFrame or None
             Those of `optical`, NaN throughout where there is none.
         y : ndarray of shape (n,)
         groups : ndarray of shape (n,) or None
+        X_unlabeled, X_priv_unlabeled : DataFrame or None
+            Rows of both without a class. None if there are none.
 
     Warns
     -----
     UserWarning
-        Names the polygons without radar or without a class, which are left out.
+        Names the polygons that are left out: without radar, or with neither a class nor optical.
+
+    See Also
+    --------
+    sample_pairs : More rows without a class, from anywhere in the images.
 
     Examples
     --------
@@ -167,64 +178,34 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
     a    -12.0
     b    -11.0
     """
-    _check_index(polygons)
+    check_index(polygons)
     X = radar.reindex(polygons.index)
-    usable = X.notna().any(axis=1) & polygons[y].notna()
-    _warn_of("without radar or without a class, and left out", polygons.index[~usable])
-    rows = polygons[usable]
+    X_priv = None if optical is None else optical.reindex(polygons.index)
+    has_class = polygons[y].notna()
+    has_radar = X.notna().any(axis=1)
+    labeled = has_radar & has_class
+    unlabeled = has_radar & ~has_class & (X_priv is not None and X_priv.notna().any(axis=1))
+    left_out = polygons.index[~(labeled | unlabeled)]
+    warn_of("without radar, or with neither a class nor optical, and left out", left_out)
     return Bunch(
-        X=X[usable],
-        X_priv=None if optical is None else optical.reindex(rows.index),
-        y=rows[y].to_numpy(),
-        groups=None if groups is None else rows[groups].to_numpy(),
+        X=X[labeled],
+        X_priv=None if X_priv is None else X_priv[labeled],
+        y=_classes_of(polygons[y], labeled),
+        groups=None if groups is None else polygons.loc[labeled, groups].to_numpy(),
+        X_unlabeled=X[unlabeled] if unlabeled.any() else None,
+        X_priv_unlabeled=X_priv[unlabeled] if X_priv is not None and unlabeled.any() else None,
     )
 
 
-def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabilities=False):
-    """Classify objects, and write their polygons with the classes to a GeoPackage.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Fitted.
-    series : DataFrame
-        By `object_series`, with the columns that fit saw.
-    polygons : GeoDataFrame
-        Indexed as `series` is.
-    out : str or path-like
-        GeoPackage (``.gpkg``). If writing fails, an earlier file stays as it was.
-    probabilities : bool, default=False
-        Whether to add a column ``p_<class>`` for each class.
-
-    Returns
-    -------
-    GeoDataFrame
-        `polygons` with the columns ``predicted`` and ``confidence``, the probability of the
-        class that is predicted; both are missing where the series has no data, or gaps that the
-        estimator does not take.
-
-    Examples
-    --------
-    >>> from sklearn_gkd.eo.raster import object_series, predict_objects
-    >>> series = object_series(stack, fields)  # doctest: +SKIP
-    >>> predict_objects(clf, series, fields, "fields.gpkg").predicted  # doctest: +SKIP
-    """
-    check_is_fitted(estimator)
-    series = series.reindex(polygons.index)
-    names = None if getattr(estimator, "feature_names_in_", None) is None else series.columns
-    of_classes = predict_probabilities(estimator, series.to_numpy(np.float64), names)
-    of_classes = of_classes.astype(np.float64)
-    class_names = np.array([None, *map(str, estimator.classes_)], dtype=object)
-    objects = polygons.copy()
-    predicted = class_names[most_probable(of_classes)]
-    objects["predicted"] = pd.Series(predicted, index=objects.index, dtype=object)
-    objects["confidence"] = of_classes.max(axis=1)
-    if probabilities:
-        for name, values in zip(estimator.classes_, of_classes.T, strict=True):
-            objects[f"p_{name}"] = values
-    with replacing(out) as partial_path:
-        objects.to_file(partial_path, driver="GPKG", layer=Path(out).stem, index=True)
-    return objects
+def _classes_of(column: pd.Series, which: pd.Series) -> np.ndarray:
+    """Return the classes of these rows; integers that missing ones made floats are integers."""
+    classes = column[which]
+    kind = getattr(classes.dtype, "kind", "O")
+    whole = kind == "f" and column.isna().any() and (classes % 1 == 0).all()
+    if whole:
+        return classes.to_numpy(dtype=np.int64)
+    nullable = kind in "iub" and not isinstance(classes.dtype, np.dtype)
+    return classes.to_numpy(dtype=classes.dtype.numpy_dtype if nullable else None)
 
 
 class _PixelValues:
@@ -250,71 +231,3 @@ class _PixelValues:
         """Return means (..., C + n_indices) in the units of the stack."""
         means[..., self.in_power] = to_decibel(means[..., self.in_power])
         return means
-
-
-def _coverage(stack: xarray.DataArray, polygons) -> csc_array:
-    """Return the share of each pixel that each polygon covers, (n_polygons, height * width)."""
-    if polygons.crs is None:
-        raise ValueError("polygons have no CRS. Give them one: polygons.set_crs(32630).")
-    _check_index(polygons)
-    polygons = polygons.to_crs(stack.rio.crs)
-    shapes = polygons.geometry
-    empty = (shapes.isna() | shapes.is_empty).to_numpy()
-    invalid = ~empty & ~is_valid(shapes.to_numpy())
-    usable = np.flatnonzero(~(empty | invalid))
-    height, width = stack.sizes["y"], stack.sizes["x"]
-    left, bottom, right, top = stack.rio.bounds()
-    grid = NumPyRasterSource(
-        np.broadcast_to(np.float32(0), (height, width)),
-        *(left, bottom, right, top),
-        srs_wkt=polygons.crs.to_wkt(),
-    )
-    features = geopandas.GeoDataFrame(geometry=shapes.iloc[usable])
-    found = exact_extract(grid, features, ["cell_id", "coverage"], output="pandas")
-    cells, shares = found["cell_id"].to_numpy(), found["coverage"].to_numpy()
-    counts = np.array([len(of_polygon) for of_polygon in cells], dtype=int)
-    _warn_of("empty", polygons.index[empty])
-    _warn_of("invalid (mend them by polygons.make_valid())", polygons.index[invalid])
-    _warn_of("outside of the stack", polygons.index[usable[counts == 0]])
-    columns = np.concatenate([np.empty(0, dtype=np.int64), *cells]).astype(np.int64)
-    values = np.concatenate([np.empty(0), *shares])
-    rows = np.repeat(usable, counts)
-    return csc_array((values, (rows, columns)), shape=(len(polygons), height * width))
-
-
-def _means(stack: xarray.DataArray, coverage: csc_array, pixels: _PixelValues) -> np.ndarray:
-    """Return the means (n_polygons, T, C), strip by strip and date by date."""
-    n_steps, _, height, width = stack.shape
-    sums = np.zeros((n_steps, len(pixels.in_power), coverage.shape[0]))
-    weights = np.zeros_like(sums)
-    for top in range(0, height, ROWS):
-        strip = slice(top, min(top + ROWS, height))
-        shares = coverage[:, strip.start * width : strip.stop * width]
-        cells = np.flatnonzero(np.diff(shares.indptr))
-        if len(cells) == 0:
-            continue
-        shares = shares[:, cells].tocsr()
-        for step in range(n_steps):
-            image = stack.isel(time=step, y=strip).to_numpy()
-            values = pixels(image.reshape(len(image), -1)[:, cells].astype(np.float64))
-            known = np.isfinite(values)
-            sums[step] += (shares @ np.where(known, values, 0).T).T
-            weights[step] += (shares @ known.T.astype(np.float64)).T
-    means = np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)
-    return pixels.back(means.transpose(2, 0, 1))
-
-
-def _check_index(polygons) -> None:
-    repeated = polygons.index[polygons.index.duplicated()]
-    if len(repeated):
-        raise ValueError(
-            f"polygons has several rows named {repeated[0]!r}. Give each a name of its own, for "
-            "instance by polygons.reset_index()."
-        )
-
-
-def _warn_of(what: str, names: pd.Index) -> None:
-    if len(names):
-        shown = ", ".join(str(name) for name in names[:20])
-        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        warn(f"{len(names)} polygons are {what}: {shown}{more}.")

@@ -2,17 +2,20 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_gkd import GKDClassifier, IgnorePrivileged
 from sklearn_gkd.eo import GapFiller
 
 pytest.importorskip("geopandas", reason="needs the extra geo")
+dask = pytest.importorskip("dask", reason="needs the extra geo")
+pytest.importorskip("dask.array", reason="needs the extra geo")
 rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
 from rasterio.transform import from_origin  # noqa: E402
 
 from sklearn_gkd.eo.raster import _maps as maps  # noqa: E402
-from sklearn_gkd.eo.raster import object_series, predict_map, training_set  # noqa: E402
+from sklearn_gkd.eo.raster import object_series, open_stack, predict_map, training_set  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +69,92 @@ def test_classes_alone_and_colours(stack, clf, tmp_path):
     assert not list(tmp_path.glob("*d.tif*"))  # before any block is predicted
 
 
+def test_codes_of_the_users_own(stack, pixels, tmp_path, scene):
+    complete = np.isfinite(pixels).all(axis=(1, 2))
+    codes = np.where(scene.classes == "wheat", 211, 311).ravel()
+    clf = LogisticRegression().fit(pixels[complete].reshape(-1, 8), codes[complete])
+    names = {211: "arable", 311: "forest"}
+    with rasterio.open(
+        predict_map(clf, stack, tmp_path / "map.tif", names=names, progress=False)
+    ) as file:
+        assert file.tags(1)["211"] == "arable"
+        values = file.read(1).ravel()
+    np.testing.assert_array_equal(values[complete], clf.predict(pixels[complete].reshape(-1, 8)))
+    assert (values[~complete] == 0).all()
+
+
+def test_how_undecided_a_classifier_is(stack, clf, pixels, tmp_path):
+    paths = {name: tmp_path / f"{name}.tif" for name in ("entropy", "margin")}
+    predict_map(clf, stack, tmp_path / "map.tif", progress=False, **paths)
+    complete = np.isfinite(pixels).all(axis=(1, 2))
+    one, other = clf.predict_proba(pixels[complete]).astype(float).T
+    for name, expected in {
+        "entropy": -(one * np.log(one) + other * np.log(other)),
+        "margin": abs(one - other),
+    }.items():
+        with rasterio.open(paths[name]) as file:
+            assert file.descriptions == (name,)
+            found = file.read(1).ravel()
+        np.testing.assert_allclose(found[complete], expected, atol=1e-5)
+        assert np.isnan(found[~complete]).all()
+
+
+class Threshold(ClassifierMixin, BaseEstimator):
+    """Predicts whether the first value is above 0."""
+
+    classes_ = np.array([10, 20])
+
+    def fit(self, X, y):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict(self, X):
+        return np.where(X[:, 0] > 0, 20, 10)
+
+
+def test_patches_smaller_than_the_minimum_mapping_unit(stack, tmp_path):
+    image = np.full(stack.shape[2:], -1.0, dtype="float32")
+    image[10:12, 10:12] = 1  # of 4 pixels
+    image[15:18, 30] = 1  # of 3 pixels, over a border of blocks
+    image[40, 20] = image[41, 21] = 1  # two of 1 pixel, which share no side
+    image[0, :3] = np.nan
+    image[1, 0] = 1  # of 1 pixel, beside no data
+    values = stack.copy(data=np.broadcast_to(image, stack.shape))
+    with rasterio.open(
+        predict_map(Threshold(), values, tmp_path / "map.tif", sieve=4, progress=False)
+    ) as file:
+        found = file.read(1)
+    expected = np.full(image.shape, 10)
+    expected[10:12, 10:12] = 20
+    expected[0, :3] = 0
+    np.testing.assert_array_equal(found, expected)
+    for size in (0, 2.5, True):
+        with pytest.raises(ValueError, match=f"sieve is {size}. Give a number of pixels"):
+            predict_map(Threshold(), values, tmp_path / "map.tif", sieve=size)
+
+
+@pytest.mark.parametrize("name", ["out", "probabilities", "confidence", "entropy", "margin"])
+def test_no_output_overwrites_what_is_read_or_written(stack, paths, clf, tmp_path, name):
+    before = paths[1].read_bytes()
+    others = {"out": tmp_path / "map.tif", "margin": tmp_path / "margin.tif"}
+    (tmp_path / "link.tif").symlink_to(paths[1])
+    (tmp_path / "hard.tif").hardlink_to(paths[1])
+    for path in (paths[1], tmp_path / "x" / ".." / paths[1].name, tmp_path / "link.tif",
+                 tmp_path / "hard.tif"):  # fmt: skip
+        for images in (stack, 2 * stack):
+            with pytest.raises(ValueError, match=rf"{name} is .*, which the stack is read from\."):
+                predict_map(clf, images, **(others | {name: path}))
+    other = "margin" if name == "out" else "out"
+    with pytest.raises(ValueError, match="which out is as well"):
+        predict_map(clf, stack, **(others | {name: others[other]}))
+    with pytest.raises(ValueError, match=f"{name} is .*, a folder"):
+        predict_map(clf, stack, **(others | {name: tmp_path}))
+    assert paths[1].read_bytes() == before
+    assert not list(tmp_path.glob("*map*")) + list(tmp_path.glob(".*"))
+
+
 def test_a_map_of_a_part_of_a_stack_lies_where_it_did(stack, clf, tmp_path):
     part = stack.isel(x=slice(20, None), y=slice(2, 49))
     with rasterio.open(predict_map(clf, part, tmp_path / "part.tif", progress=False)) as file:
@@ -88,54 +177,107 @@ class StoppedError(Exception):
     pass
 
 
+class Log:
+    """Notes tables, and after how many to stop; it is no part of what it is pickled with."""
+
+    def __init__(self):
+        self.tables, self.n_tables = [], np.inf
+
+    def __reduce__(self):
+        return Log, ()
+
+
 class Stopping(ClassifierMixin, BaseEstimator):
     """Predicts as a fitted classifier does, notes each table, and stops after so many."""
 
-    def __init__(self, clf, n_tables=np.inf):
+    log = Log()
+
+    def __init__(self, clf):
         self.clf = clf
-        self.n_tables = n_tables
         self.classes_ = clf.classes_
-        self.tables = []
 
     def fit(self, X, y):
         return self
 
     def predict(self, X):
-        if len(self.tables) == self.n_tables:
+        if len(self.log.tables) == self.log.n_tables:
             raise StoppedError
-        self.tables.append(X)
+        self.log.tables.append(X)
         return self.clf.predict(X)
 
 
-def test_an_interrupted_map_goes_on(stack, clf, tmp_path):
+@pytest.fixture
+def tables(monkeypatch):
+    """The tables that `Stopping` is given."""
+    monkeypatch.setattr(Stopping, "log", Log())
+    return Stopping.log.tables
+
+
+@pytest.fixture
+def interrupted(monkeypatch, tables):
+    """Return a function that begins a map and stops after 2 of its 4 blocks."""
+
+    def begin(estimator, stack, out):
+        monkeypatch.setattr(Stopping.log, "n_tables", 2)
+        with pytest.raises(StoppedError):
+            predict_map(estimator, stack, out, progress=False)
+        monkeypatch.setattr(Stopping.log, "n_tables", np.inf)
+        assert not out.exists()
+        assert not list(out.parent.glob(f"{out.name}*"))
+        return [len(list(path.iterdir())) for path in out.parent.glob(f".{out.name}.*.partial")]
+
+    return begin
+
+
+def test_an_interrupted_map_goes_on(stack, clf, tmp_path, interrupted, tables):
     expected = predict_map(clf, stack, tmp_path / "expected.tif", progress=False).read_bytes()
     out = tmp_path / "map.tif"
-    first, second = Stopping(clf, n_tables=3), Stopping(clf)
-    with pytest.raises(StoppedError):
-        predict_map(first, stack, out, progress=False)
-    assert not out.exists()
-    assert not list(tmp_path.glob("map.tif*"))
-    predict_map(second, stack, out, progress=False)
+    assert interrupted(Stopping(clf), stack, out) == [2]
+    predict_map(Stopping(clf), stack, out, progress=False)
     assert out.read_bytes() == expected
     assert not list(tmp_path.glob(".*"))
-    # The first table of both is the one that tells the model; the image has 4 blocks.
-    np.testing.assert_array_equal(first.tables[0], second.tables[0])
-    blocks = first.tables[1:] + second.tables[1:]
-    assert [len(first.tables), len(second.tables)] == [3, 3]
+    assert len(tables) == 4
     complete = stack.to_numpy().transpose(2, 3, 0, 1).reshape(-1, 8)
     complete = complete[np.isfinite(complete).all(axis=1)]
-    np.testing.assert_array_equal(np.concatenate(blocks), complete)
+    np.testing.assert_array_equal(np.concatenate(tables), complete)
 
 
-def test_a_map_by_another_model_starts_anew(stack, clf, pixels, tmp_path, scene):
+@pytest.mark.parametrize("kind", ["in memory", "in files", "in files, multiplied"])
+def test_a_map_of_other_pixels_starts_anew(scene, write, clf, tmp_path, interrupted, tables, kind):
+    def opened(images):
+        paths = [write(f"{date}.tif", image) for date, image in zip(scene.dates, images)]  # noqa: B905
+        stack = open_stack(paths, scene.dates, ["VV", "VH"])
+        return {"in memory": stack.compute(), "in files": stack}.get(kind, stack * 1)
+
+    out = tmp_path / "map.tif"
+    other = scene.images.copy()
+    other[0, 0, -1, -1] += 1e-4
+    assert interrupted(Stopping(clf), opened(other), out) == [2]
+    predict_map(Stopping(clf), opened(scene.images), out, progress=False)
+    assert len(tables) == 2 + 4
+
+
+def test_a_map_by_another_model_starts_anew(stack, pixels, tmp_path, scene, interrupted, tables):
     complete = np.isfinite(pixels).all(axis=(1, 2))
-    other = IgnorePrivileged(RandomForestClassifier(5, random_state=0))
-    other.fit(pixels[complete], scene.classes.astype(str).ravel()[complete])
-    for model in (clf, other):
-        with pytest.raises(StoppedError):
-            predict_map(Stopping(model, n_tables=2), stack, tmp_path / "map.tif", progress=False)
-    folders = list(tmp_path.glob(".map.tif.*.partial"))
-    assert [len(list(folder.iterdir())) for folder in folders] == [1, 1]
+    X, y = pixels[complete].reshape(-1, 8), scene.classes.astype(str).ravel()[complete]
+    model = LogisticRegression().fit(X, y)
+    near = LogisticRegression().fit(X, y)
+    near.intercept_ = np.nextafter(near.intercept_, 1)
+    out = tmp_path / "map.tif"
+    assert interrupted(Stopping(model), stack, out) == [2]
+    predict_map(Stopping(near), stack, out, progress=False)
+    assert len(tables) == 2 + 4
+
+
+def test_a_map_whose_pixels_cannot_be_told_starts_anew(stack, clf, tmp_path, interrupted, tables):
+    values = stack.to_numpy()
+    read = dask.delayed(lambda: values, pure=True)()
+    unknown = stack.copy(data=dask.array.from_delayed(read, stack.shape, stack.dtype))
+    out = tmp_path / "map.tif"
+    assert interrupted(Stopping(clf), unknown, out) == []
+    predict_map(Stopping(clf), unknown, out, progress=False)
+    assert len(tables) == 2 + 4
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_model_of_named_columns_finds_its_dates(stack, fields, small, tmp_path, later):

@@ -6,10 +6,10 @@ geopandas = pytest.importorskip("geopandas", reason="needs the extra geo")
 pytest.importorskip("rasterio", reason="needs the extra geo")
 from shapely.geometry import Point, Polygon, box  # noqa: E402
 
+from sklearn_gkd import GKDClassifier  # noqa: E402
 from sklearn_gkd.eo.raster import (  # noqa: E402
     object_series,
     open_stack,
-    predict_objects,
     training_set,
 )
 
@@ -47,14 +47,12 @@ def test_objects_are_means_of_pixels_by_their_share(stack, fields, average, scen
             assert table.loc[parcel, name] == pytest.approx(expected, abs=1e-5)
 
 
-def test_strips_polygons_of_another_crs_and_stacks_in_memory_make_no_difference(
-    stack, fields, monkeypatch
-):
+def test_polygons_of_another_crs_and_stacks_in_memory_make_no_difference(stack, fields):
     table = object_series(stack, fields)
-    monkeypatch.setattr("sklearn_gkd.eo.raster._objects.ROWS", 7)
     pd.testing.assert_frame_equal(object_series(stack.compute(), fields), table)
     in_degrees = object_series(stack, fields.to_crs(4326))
     np.testing.assert_allclose(in_degrees, table, atol=1e-3)
+    pd.testing.assert_frame_equal(object_series(stack, fields.geometry), table)
 
 
 def test_indices_are_computed_in_each_pixel(paths, fields, scene):
@@ -84,6 +82,7 @@ def test_polygons_without_pixels_are_reported_and_kept(stack, fields):
     messages = [str(warning.message) for warning in warned]
     assert any("2 polygons are empty: hollow, lost." in message for message in messages)
     assert any("1 polygons are invalid" in message and "bowtie" in message for message in messages)
+    assert any("polygons.set_geometry(polygons.make_valid())" in message for message in messages)
     assert any("1 polygons are outside of the stack: far." in message for message in messages)
     assert table.index.tolist() == ["hollow", "bowtie", "far", "lost", "good"]
     assert table.isna().all(axis=1).tolist() == [True, True, True, True, False]
@@ -120,54 +119,43 @@ def test_what_an_estimator_is_fitted_on(stack, fields):
     radar = object_series(stack, fields)
     optical = object_series(stack, fields).iloc[[5, 0, 2]]
     radar.loc["askew"] = np.nan
-    fields.loc["east", "crop"] = None
-    with pytest.warns(UserWarning, match=r"2 polygons are without radar .*: askew, east\."):
+    fields.loc[["east", "partly outside"], "crop"] = None
+    with pytest.warns(UserWarning, match=r"2 polygons are without radar.*: askew, partly outside."):
         data = training_set(fields.assign(block=range(6)), radar, optical, y="crop", groups="block")
-    names = ["aligned", "with a hole in the data", "partly outside", "smaller than a pixel"]
+    names = ["aligned", "with a hole in the data", "smaller than a pixel"]
     assert data.X.index.tolist() == data.X_priv.index.tolist() == names
-    assert data.y.tolist() == ["oats", "rye", "rye", "oats"]
-    assert data.groups.tolist() == [0, 2, 3, 4]
-    assert data.X_priv.isna().all(axis=1).tolist() == [False, False, True, True]
+    assert data.y.tolist() == ["oats", "rye", "oats"]
+    assert data.groups.tolist() == [0, 2, 4]
+    assert data.X_priv.isna().all(axis=1).tolist() == [False, False, True]
+    pd.testing.assert_frame_equal(data.X_unlabeled, radar.loc[["east"]])
+    pd.testing.assert_frame_equal(data.X_priv_unlabeled, optical.loc[["east"]])
     whole = training_set(fields.assign(crop="oats"), object_series(stack, fields), y="crop")
-    assert whole.groups is whole.X_priv is None
+    assert whole.groups is whole.X_priv is whole.X_unlabeled is whole.X_priv_unlabeled is None
+    with pytest.warns(UserWarning, match=r"2 polygons .* with neither a class nor optical"):
+        alone = training_set(fields, object_series(stack, fields), y="crop")
+    assert alone.X_unlabeled is None
 
 
-def test_objects_in_a_geopackage(stack, fields, clf, tmp_path):
+@pytest.mark.parametrize("dtype", [None, "Int64", "Int16"])
+def test_integer_classes_stay_integers_beside_missing_ones(stack, fields, dtype):
     table = object_series(stack, fields)
-    table.loc["askew", "VV_d015"] = np.nan
-    out = tmp_path / "fields.gpkg"
-    objects = predict_objects(clf, table, fields, out, probabilities=True)
-    read = geopandas.read_file(out).set_index("parcel")
-    assert read.crs.to_epsg() == 32631
-    assert read.index.tolist() == fields.index.tolist()
-    expected = clf.predict(table.drop(index="askew").to_numpy())
-    assert read["predicted"].drop("askew").tolist() == expected.tolist()
-    assert read.loc["askew", ["predicted", "confidence"]].isna().all()
-    np.testing.assert_allclose(read["p_wheat"] + read["p_grass"], [1, np.nan, 1, 1, 1, 1])
-    np.testing.assert_allclose(read["confidence"], read[["p_wheat", "p_grass"]].max(axis=1))
-    assert objects["crop"].tolist() == read["crop"].tolist()
-    assert [path.name for path in tmp_path.glob("*.gpkg")] == ["fields.gpkg"]
+    codes = pd.Series([211, 311, 211, None, 311, 211], index=fields.index, dtype=dtype)
+    y = training_set(fields.assign(crop=codes), table, table, y="crop").y
+    assert y.dtype == ("int16" if dtype == "Int16" else "int64")
+    assert y.tolist() == [211, 311, 211, 311, 211]
+    levels = codes.astype(float) + 0.5
+    assert training_set(fields.assign(crop=levels), table, table, y="crop").y[0] == 211.5
 
 
-def test_objects_that_are_predicted_again_keep_nothing_of_before(stack, fields, clf, tmp_path):
+def test_a_training_set_is_what_fit_takes(stack, fields, small):
     table = object_series(stack, fields)
-    out = tmp_path / "fields.gpkg"
-    before = predict_objects(clf, table, fields, out, probabilities=True)
-    assert before["confidence"].notna().all()
-    after = predict_objects(clf, table * np.nan, before, out, probabilities=True)
-    assert after[["predicted", "confidence", "p_grass", "p_wheat"]].isna().all(axis=None)
-    assert geopandas.read_file(out)["confidence"].isna().all()
-
-
-def test_objects_that_cannot_be_written_leave_the_file_before(stack, fields, clf, tmp_path):
-    out = tmp_path / "fields.gpkg"
-    predict_objects(clf, object_series(stack, fields), fields, out)
-    before = out.read_bytes()
-    unwritable = fields.assign(center=fields.centroid)
-    with pytest.raises(ValueError, match="multiple geometry columns"):
-        predict_objects(clf, object_series(stack, fields), unwritable, out)
-    assert out.read_bytes() == before
-    assert [path for path in tmp_path.iterdir() if "partial" in path.name] == []
+    fields.loc["east", "crop"] = None
+    data = training_set(fields, table, table, y="crop")
+    clf = GKDClassifier(small, small, validation_fraction=0, random_state=0).fit(**data)
+    other = GKDClassifier(small, small, validation_fraction=0, random_state=0)
+    other.fit(data.X, data.y, data.X_priv, X_unlabeled=table.loc[["east"]],
+              X_priv_unlabeled=table.loc[["east"]])  # fmt: skip
+    np.testing.assert_array_equal(clf.predict_proba(table), other.predict_proba(table))
 
 
 def test_warnings_are_at_the_line_that_called(stack, fields):

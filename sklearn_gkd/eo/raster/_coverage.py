@@ -1,0 +1,189 @@
+"""Pixels that polygons and points cover, and the means of an image stack over them."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd.eo.raster._stacks import CHUNK
+from sklearn_gkd.eo.raster._vectors import check_index, warn_of
+
+with missing_extra("geo", "sklearn_gkd.eo.raster"):
+    import dask
+    import geopandas
+    import shapely
+    import xarray
+    from exactextract import exact_extract
+    from exactextract.raster import NumPyRasterSource
+
+VALUES = 2**25  # of a stack, read at a time
+
+POINTS = ("Point", "MultiPoint")
+POLYGONS = ("Polygon", "MultiPolygon")
+
+
+class Coverage(NamedTuple):
+    """The share of a pixel that an object covers, one entry for each pair of them.
+
+    Attributes
+    ----------
+    objects, rows, columns : ndarray of int of shape (n,)
+        Numbers of the object, and of the pixel's row and column.
+    shares : ndarray of shape (n,)
+    """
+
+    objects: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    shares: np.ndarray
+
+    def take(self, which) -> "Coverage":
+        return Coverage(*(values[which] for values in self))
+
+
+def coverage_of(stack: xarray.DataArray, polygons, size: int) -> Coverage:
+    """Return which pixels each object covers; warn of those that cover none."""
+    if polygons.crs is None:
+        raise ValueError("polygons have no CRS. Give them one: polygons.set_crs(32630).")
+    check_index(polygons)
+    shapes = _as_one_kind(polygons.geometry.to_crs(stack.rio.crs))
+    empty = (shapes.isna() | shapes.is_empty).to_numpy()
+    kinds = np.where(empty, "", shapes.geom_type.astype(object))
+    _refuse_lines(polygons.index, kinds)
+    invalid = np.isin(kinds, POLYGONS) & ~shapely.is_valid(shapes.to_numpy())
+    areal = np.flatnonzero(np.isin(kinds, POLYGONS) & ~invalid)
+    points = np.flatnonzero(np.isin(kinds, POINTS))
+    parts = [_of_polygons(stack, shapes, areal), _of_points(stack, shapes, points, size)]
+    coverage = Coverage(*map(np.concatenate, zip(*parts, strict=True)))
+    reached = np.isin(np.arange(len(shapes)), coverage.objects)
+    names = polygons.index
+    warn_of("empty", names[empty])
+    warn_of("invalid (mend them by polygons.set_geometry(polygons.make_valid()))", names[invalid])
+    warn_of("outside of the stack", names[~reached & ~invalid & ~empty])
+    return coverage
+
+
+def means_of(
+    stack: xarray.DataArray, coverage: Coverage, pixels: Any, n_objects: int
+) -> np.ndarray:
+    """Return the means (n_objects, T, C) of what `pixels` makes of an image's (C, n)."""
+    sums = np.zeros((n_objects, stack.sizes["time"], len(pixels.in_power)))
+    weights = np.zeros_like(sums)
+    for part in _tiles(stack, coverage):
+        objects, of_object = np.unique(part.objects, return_inverse=True)
+        top, left = part.rows.min(), part.columns.min()
+        window = stack.isel(
+            y=slice(top, part.rows.max() + 1), x=slice(left, part.columns.max() + 1)
+        )
+        width = window.sizes["x"]
+        cells, of_cell = np.unique(
+            (part.rows - top) * width + part.columns - left, return_inverse=True
+        )
+        shares = csr_array((part.shares, (of_object, of_cell)), shape=(len(objects), len(cells)))
+        for steps, images in _read(window):
+            for step, image in zip(steps, images, strict=True):
+                values = pixels(image.reshape(len(image), -1)[:, cells].astype(np.float64))
+                known = np.isfinite(values)
+                sums[objects, step] += shares @ np.where(known, values, 0).T
+                weights[objects, step] += shares @ known.T.astype(np.float64)
+    means = np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)
+    return pixels.back(means)
+
+
+def _as_one_kind(shapes: geopandas.GeoSeries) -> geopandas.GeoSeries:
+    """Return the shapes with collections made the polygons, points or lines that count."""
+    shapes = shapes.copy()
+    for i in np.flatnonzero(shapes.geom_type == "GeometryCollection"):
+        shapes.iloc[i] = _of_collection(shapes.iloc[i])
+    return shapes
+
+
+def _of_collection(collection: Any) -> Any:
+    """Return the polygons of a collection or, where it has none, its points or else its lines."""
+    parts = np.array([collection])
+    while (shapely.get_type_id(parts) >= shapely.GeometryType.MULTIPOINT).any():
+        parts = shapely.get_parts(parts)
+    for dimension in (2, 0, 1):
+        found = parts[shapely.get_dimensions(parts) == dimension]
+        if len(found):
+            valid = shapely.is_valid(found)
+            return shapely.union_all(found) if valid.all() else found[~valid][0]
+    return shapely.Polygon()
+
+
+def _refuse_lines(names: pd.Index, kinds: np.ndarray) -> None:
+    others = ~np.isin(kinds, ["", *POLYGONS, *POINTS])
+    if others.any():
+        names = names[others]
+        shown = ", ".join(str(name) for name in names[:20])
+        raise ValueError(
+            f"polygons has {len(names)} lines, which cover no pixel: {shown} "
+            f"({kinds[others][0]}). Leave them out, or give them a width: polygons.buffer(10)."
+        )
+
+
+def _of_polygons(
+    stack: xarray.DataArray, shapes: geopandas.GeoSeries, which: np.ndarray
+) -> Coverage:
+    if len(which) == 0:
+        return Coverage(which, which, which, np.empty(0))
+    height, width = stack.sizes["y"], stack.sizes["x"]
+    left, bottom, right, top = stack.rio.bounds()
+    grid = NumPyRasterSource(
+        np.broadcast_to(np.float32(0), (height, width)),
+        *(left, bottom, right, top),
+        srs_wkt=shapes.crs.to_wkt(),
+    )
+    features = geopandas.GeoDataFrame(geometry=shapes.iloc[which])
+    found = exact_extract(grid, features, ["cell_id", "coverage"], output="pandas")
+    cells, shares = found["cell_id"].to_numpy(), found["coverage"].to_numpy()
+    counts = [len(of_polygon) for of_polygon in cells]
+    pixels = np.divmod(np.concatenate(cells).astype(np.int64), width)
+    return Coverage(np.repeat(which, counts), *pixels, np.concatenate(shares))
+
+
+def _of_points(
+    stack: xarray.DataArray, shapes: geopandas.GeoSeries, which: np.ndarray, size: int
+) -> Coverage:
+    coordinates, of_shape = shapely.get_coordinates(shapes.iloc[which], return_index=True)
+    grid = stack.rio.transform()
+    xs, ys = ((coordinates - [grid.c, grid.f]) / [grid.a, grid.e]).T
+    reach = np.arange(size) - size // 2
+    windows = np.stack(
+        np.broadcast_arrays(
+            which[of_shape][:, None, None],
+            np.floor(ys)[:, None, None] + reach[:, None],
+            np.floor(xs)[:, None, None] + reach,
+        ),
+        axis=-1,
+    ).reshape(-1, 3)
+    height, width = stack.sizes["y"], stack.sizes["x"]
+    inside = ((windows[:, 1:] >= 0) & (windows[:, 1:] < [height, width])).all(axis=1)
+    pixels = np.unique(windows[inside], axis=0).astype(np.int64)  # windows may overlap
+    objects, rows, columns = pixels.T
+    return Coverage(objects, rows, columns, np.ones(len(pixels)))
+
+
+def _tiles(stack: xarray.DataArray, coverage: Coverage) -> Iterator[Coverage]:
+    """Yield the pairs whose pixels lie in a tile of the image that is read at once."""
+    chunks = stack.chunksizes or {"y": (0,), "x": (0,)}
+    height, width = (max(CHUNK[name], chunks[name][0]) for name in ("y", "x"))
+    tile = (coverage.rows // height) * (stack.sizes["x"] // width + 1) + coverage.columns // width
+    order = np.argsort(tile, kind="stable")
+    for which in np.split(order, np.flatnonzero(np.diff(tile[order])) + 1):
+        if len(which):
+            yield coverage.take(which)
+
+
+def _read(window: xarray.DataArray) -> Iterator[tuple[range, np.ndarray]]:
+    """Yield some steps of a window and their images (n, C, height, width), until it is read."""
+    if window.chunks is not None:
+        [window] = dask.optimize(window)  # else each read would go through the dates of all
+    n_steps = window.sizes["time"]
+    n_at_once = max(1, VALUES * n_steps // window.size)
+    for start in range(0, n_steps, n_at_once):
+        steps = range(start, min(start + n_at_once, n_steps))
+        yield steps, window.isel(time=slice(steps.start, steps.stop)).to_numpy()

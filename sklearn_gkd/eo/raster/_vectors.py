@@ -1,0 +1,209 @@
+"""Classes of objects, written with their polygons to a vector file, and checks of polygons."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_gkd._common.checks import warn
+from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd.eo.raster._predicting import most_probable, predict_probabilities
+
+with missing_extra("geo", "sklearn_gkd.eo.raster"):
+    import geopandas
+
+DRIVERS = {
+    ".gpkg": "GPKG",
+    ".shp": "ESRI Shapefile",
+    ".geojson": "GeoJSON",
+    ".fgb": "FlatGeobuf",
+    ".parquet": None,
+    ".geoparquet": None,
+}
+
+OF_CASE = (".geojson", ".parquet", ".geoparquet")  # these tell `Predicted` from `predicted`
+
+SPATIAL_INDEX = (".qix", ".sbn", ".sbx")  # of a shapefile that was there before
+
+
+def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabilities=False):
+    """Classify objects, and write their polygons with the classes to a vector file.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    series : DataFrame
+        By `object_series`, with the columns that fit saw.
+    polygons : GeoDataFrame
+        Indexed as `series` is. Columns of an earlier prediction are overwritten.
+    out : str or path-like
+        GeoPackage (``.gpkg``), shapefile (``.shp``), GeoJSON (``.geojson``), GeoParquet
+        (``.parquet``, ``.geoparquet``) or FlatGeobuf (``.fgb``), by its ending. If writing fails,
+        an earlier file stays as it was.
+    probabilities : bool, default=False
+        Whether to add a column ``p_<class>`` for each class.
+
+    Returns
+    -------
+    GeoDataFrame
+        `polygons` with the columns ``predicted``, of the classes' dtype (or pandas' nullable one,
+        where some are missing), and ``confidence``, the probability of the class that is
+        predicted; both are missing where the series has no data, or gaps that the estimator does
+        not take.
+
+    Warns
+    -----
+    UserWarning
+        Names the polygons that have no row in `series`.
+
+    Raises
+    ------
+    ValueError
+        If no polygon has a row in `series`, if a name repeats, if `out` has another ending, or if
+        the file cannot tell two columns' names apart.
+
+    Examples
+    --------
+    >>> from sklearn_gkd.eo.raster import object_series, predict_objects
+    >>> series = object_series(stack, fields)  # doctest: +SKIP
+    >>> predict_objects(clf, series, fields, "fields.gpkg").predicted  # doctest: +SKIP
+    """
+    check_is_fitted(estimator)
+    out = _check_ending(out)
+    _check_match(series, polygons)
+    objects = _without_earlier(polygons, estimator.classes_)
+    columns = ["predicted", "confidence"]
+    columns += [f"p_{name}" for name in estimator.classes_] if probabilities else []
+    written_index = _index_to_write(objects)
+    _check_names([*written_index, *objects.columns, *columns], out)
+
+    series = series.reindex(polygons.index)
+    names = None if getattr(estimator, "feature_names_in_", None) is None else series.columns
+    of_classes = predict_probabilities(estimator, series.to_numpy(np.float64), names)
+    of_classes = of_classes.astype(np.float64)
+    objects["predicted"] = _classes_of(most_probable(of_classes), estimator.classes_, objects.index)
+    objects["confidence"] = of_classes.max(axis=1)
+    for name, values in zip(columns[2:], of_classes.T, strict=False):
+        objects[name] = values
+    _write(objects.reset_index(names=written_index) if written_index else objects, out)
+    return objects
+
+
+def check_index(table, name: str = "polygons") -> None:
+    """Raise an error that names the first object that has several rows."""
+    repeated = table.index[table.index.duplicated()].tolist()
+    if repeated:
+        raise ValueError(
+            f"{name} has several rows named {repeated[0]!r}. Give each a name of its own, for "
+            f"instance by {name}.reset_index()."
+        )
+
+
+def warn_of(what: str, names: pd.Index) -> None:
+    """Warn about the polygons of these names, if any: what they are."""
+    if len(names):
+        shown = ", ".join(str(name) for name in names[:20])
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        warn(f"{len(names)} polygons are {what}: {shown}{more}.")
+
+
+def _check_ending(out) -> Path:
+    out = Path(out)
+    if out.suffix.lower() not in DRIVERS:
+        raise ValueError(
+            f"out is {out.name!r}, whose ending names no vector format. Give one of "
+            f"{', '.join(DRIVERS)}."
+        )
+    return out
+
+
+def _check_match(series: pd.DataFrame, polygons) -> None:
+    """Raise an error if no polygon has a row in the series, and warn of those that have none."""
+    check_index(polygons)
+    check_index(series, "series")
+    missing = polygons.index[~polygons.index.isin(series.index)]
+    if len(polygons) and len(missing) == len(polygons):
+        first, of_series = missing.tolist()[0], [*series.index.tolist(), "nothing"][0]
+        raise ValueError(
+            f"polygons and series have no name in common: polygons has {first!r}, series "
+            f"{of_series!r}. Index both alike, for instance by polygons.set_index(...)."
+        )
+    warn_of("without a row in series, and not classified", missing)
+
+
+def _without_earlier(polygons, classes: np.ndarray):
+    """Return a copy without the columns that an earlier prediction added."""
+    names = polygons.columns.tolist()
+    earlier = {"predicted", "confidence"} | {f"p_{name}" for name in classes}
+    if {"predicted", "confidence"} <= set(names):  # of other classes, perhaps
+        for name in names[names.index("confidence") + 1 :]:
+            if not (str(name).startswith("p_") and polygons[name].dtype.kind == "f"):
+                break
+            earlier.add(name)
+    return polygons.drop(columns=[name for name in names if name in earlier])
+
+
+def _index_to_write(objects) -> list:
+    """Return the names of the index's columns in the file."""
+    names = [name or "index" for name in objects.index.names]
+    if objects.index.names == [None] and "index" in objects.columns:
+        return []  # as in what was read from such a file
+    return names
+
+
+def _check_names(names: Iterable, out: Path) -> None:
+    seen: dict[str, str] = {}
+    for name in map(str, names):
+        key = name if out.suffix.lower() in OF_CASE else name.lower()
+        if key in seen:
+            raise ValueError(
+                f"polygons would have the columns {seen[key]!r} and {name!r}, which {out.name} "
+                f"cannot tell apart. Rename one: polygons.rename(columns=...)."
+            )
+        seen[key] = name
+
+
+def _classes_of(numbers: np.ndarray, classes: np.ndarray, index: pd.Index) -> pd.Series:
+    """Return the classes of these numbers, from 1, in their own dtype; missing where 0."""
+    known = numbers > 0
+    values = pd.Series(classes[np.maximum(numbers, 1) - 1], index=index)
+    if known.all():
+        return values
+    if classes.dtype.kind in "iub":
+        values = values.convert_dtypes()
+    return values.where(known, None)
+
+
+def _write(objects: geopandas.GeoDataFrame, out: Path) -> None:
+    """Write a file beside `out`, and put it there when it is complete."""
+    driver = DRIVERS[out.suffix.lower()]
+    with TemporaryDirectory(".partial", f".{out.stem}.", dir=out.parent) as folder:
+        path = Path(folder, out.name)
+        if driver is None:
+            objects.to_parquet(path, index=False)
+        else:
+            objects.to_file(
+                path, driver=driver, layer=out.stem, index=False, **_options(objects, driver)
+            )
+        if driver == "ESRI Shapefile":
+            for ending in SPATIAL_INDEX:
+                out.with_suffix(ending).unlink(missing_ok=True)
+        for part in sorted(Path(folder).iterdir(), key=lambda part: part.name == out.name):
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, out.with_name(part.name))
+
+
+def _options(objects: geopandas.GeoDataFrame, driver: str) -> dict[str, str]:
+    """Return names for what a GeoPackage adds of its own, other than the columns' names."""
+    if driver != "GPKG":
+        return {}
+    taken = {str(name).lower() for name in objects.columns.drop(objects.geometry.name)}
+    ids = next(name for name in ("fid", "ogc_fid", "gpkg_fid") if name not in taken)
+    geometry = next(name for name in ("geom", "geometry", "shape") if name not in taken)
+    return {"FID": ids, "GEOMETRY_NAME": geometry}
