@@ -3,6 +3,7 @@ from ._estimators._baselines import IgnorePrivileged, SeriesClassifier
 from ._estimators._classifier import GKDClassifier
 from ._estimators._paper import PAPER_SETTINGS
 from ._search._grid_search import GKDGridSearchCV
+from ._versions import show_versions
 from .exceptions import InterruptedFitWarning, PrivilegedInformationWarning
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "losses",
     "networks",
     "persistence",
+    "show_versions",
 ]
 __version__: str

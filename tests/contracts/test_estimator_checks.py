@@ -46,6 +46,7 @@ def metadata_routing(request):
 
 @pytest.mark.filterwarnings("ignore::sklearn_gkd.PrivilegedInformationWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:n_iter_no_change=20 does nothing")  # a check sets it
 @parametrize_with_checks(
     [
         GKDClassifier(SMALL, SMALL),
