@@ -1,11 +1,13 @@
 """The paper's losses, Equations 1 to 4.
 
-A net's output is ``(logits, features)``. Its target is a sequence of tensors, the labels first.
+A net's output is ``(logits, features)``. Its target is a sequence of tensors, the labels first and,
+where rows weigh differently, the weight of each row last.
 Where the logits are those of k members, (n, k, n_classes), a row's loss is the mean of theirs.
 The output of m candidates that learn side by side is (m, n, k, n_classes) and (m, n, n_features),
 and the loss is theirs, (m,).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -90,7 +92,9 @@ def imitation(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Ten
 
 
 class LabelLoss(nn.Module):
-    """Cross-entropy with the labels (Eq. 1). Target: ``(labels,)``, -1 where there is none.
+    """Cross-entropy with the labels (Eq. 1), which are -1 where there is none.
+
+    Target: ``(labels,)`` or ``(labels, sample_weight)``.
 
     Parameters
     ----------
@@ -105,7 +109,7 @@ class LabelLoss(nn.Module):
     def forward(self, output, target):
         """Return the weighted mean over the labelled rows; 0 where there is none."""
         logits, labels = output[0], target[0]
-        weights = row_weights(labels, self.class_weight)
+        weights = row_weights(labels, self.class_weight, sample_weight_of(target))
         if logits.ndim > 2:
             labels = labels[:, None].expand(logits.shape[:-1])
         rows = F.cross_entropy(logits.movedim(-1, 1), labels, reduction="none", ignore_index=-1)
@@ -116,8 +120,9 @@ class DistillationLoss(nn.Module):
     """What the student learns from: labels, the teacher's features and its decisions (Eq. 4).
 
     Target: ``(labels, teacher_logits, teacher_features, taught)``, where ``taught`` is 1.0 in the
-    rows that the teacher has seen and 0.0 in the others. Cross-entropy is averaged over the
-    labelled rows of a batch, the other two terms over its taught rows.
+    rows that the teacher has seen and 0.0 in the others, and then ``sample_weight`` or nothing.
+    Cross-entropy is averaged over the labelled rows of a batch, the other two terms over its
+    taught rows.
 
     Parameters
     ----------
@@ -138,11 +143,14 @@ class DistillationLoss(nn.Module):
     def forward(self, output, target):
         """Return the weighted sum. A term of weight 0 is not computed."""
         logits, features = output
-        labels, teacher_logits, teacher_features, taught = target
+        teacher_logits, teacher_features, taught = target[1:4]
+        sample_weight = sample_weight_of(target)
         alpha, beta, gamma, temperature = self.weights
         loss = logits.new_zeros(())
         if self.uses_labels:
-            loss = loss + alpha * self.label_loss(output, (labels,))
+            loss = loss + alpha * self.label_loss(output, target)
+        if sample_weight is not None:
+            taught = taught * sample_weight
         n_members = 1
         if logits.ndim > 2:
             n_members = logits.shape[-2]
@@ -156,13 +164,20 @@ class DistillationLoss(nn.Module):
         return loss
 
 
-def row_weights(labels: Tensor, class_weight) -> Tensor:
-    """Return the weight of each row: that of its class, and 0 without a label (-1)."""
-    labelled = (labels >= 0).float()
+def sample_weight_of(target: Sequence[Tensor]) -> Tensor | None:
+    """Return the weight of each row: the last tensor of a target that has one more than without."""
+    return target[-1] if len(target) in (2, 5) else None
+
+
+def row_weights(labels: Tensor, class_weight, sample_weight: Tensor | None = None) -> Tensor:
+    """Return the weight of each row: its own times its class's, and 0 without a label (-1)."""
+    weights = (labels >= 0).float()
+    if sample_weight is not None:
+        weights = weights * sample_weight
     if class_weight is None:
-        return labelled
+        return weights
     of_class = torch.as_tensor(class_weight, dtype=torch.float32, device=labels.device)
-    return labelled * of_class[labels.clamp(min=0)]
+    return weights * of_class[labels.clamp(min=0)]
 
 
 def _positive(weight: Any) -> bool:

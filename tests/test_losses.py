@@ -109,3 +109,32 @@ def test_members_losses_are_averaged(batch):
     target[2] = target[2].repeat(1, 3)
     output = torch.tensor(logits).transpose(0, 1), torch.tensor(np.concatenate(features, axis=1))
     assert loss(output, target).item() == pytest.approx(np.mean(of_members))
+
+
+@pytest.mark.parametrize("class_weight", [None, [0.5, 1.0, 4.0]])
+def test_a_row_weighs_in_every_term(batch, class_weight):
+    weights = np.array([0.5, 3.0, 0.25, 1.0, 2.0])
+    batch["labels"][3] = -1  # taught, without a label
+    labelled = batch["labels"] >= 0
+    of_rows = np.ones(3) if class_weight is None else np.array(class_weight)
+    of_labels = weights[labelled] * of_rows[batch["labels"][labelled]]
+    right = softmax(batch["logits"])[np.arange(5), batch["labels"]][labelled]
+    taught = weights * batch["taught"]
+    cross = -np.log(right) @ of_labels / of_labels.sum()
+    expected = (
+        0.5 * cross
+        + 2 * squared_distances(batch) @ taught / taught.sum()
+        + 3 * divergences(batch, 2.0) @ taught / taught.sum()
+    )
+    loss = DistillationLoss(LossWeights(0.5, 2, 3, 2.0), class_weight)
+    assert evaluate(loss, {**batch, "weights": weights}) == pytest.approx(expected)
+    alone = {name: batch[name] for name in ("logits", "features", "labels")}
+    loss = LabelLoss(class_weight)
+    assert evaluate(loss, {**alone, "weights": weights}) == pytest.approx(cross)
+
+
+def test_weights_of_1_change_no_bit(batch):
+    for kept in (3, 6):
+        some = dict(list(batch.items())[:kept])
+        loss = LabelLoss([1.0, 2.0, 5.0]) if kept == 3 else DistillationLoss()
+        assert evaluate(loss, {**some, "weights": np.ones(5)}) == evaluate(loss, some)

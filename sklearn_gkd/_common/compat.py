@@ -10,7 +10,9 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
     validate_params,
 )
+from sklearn.utils._set_output import _wrap_data_with_container as wrap_output
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _check_y as check_y
 from sklearn.utils.validation import _get_feature_names as get_feature_names
 from sklearn.utils.validation import _num_samples as num_samples
@@ -43,6 +45,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "check_feature_names_in",
+    "check_sample_weight",
     "check_y",
     "clone_parametrized",
     "fit_context",
@@ -51,4 +54,5 @@ __all__ = [
     "safe_indexing",
     "validate_parameter_constraints",
     "validate_params",
+    "wrap_output",
 ]

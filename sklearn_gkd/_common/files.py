@@ -1,4 +1,4 @@
-"""Files replaced as a whole, hashes of what is cached, and errors for packages not installed."""
+"""Files replaced as a whole, versions, and errors for packages that are not installed."""
 
 import os
 from collections.abc import Iterator
@@ -6,9 +6,6 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import joblib
 
 PACKAGES = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
 
@@ -17,11 +14,6 @@ PACKAGES = ("sklearn-gkd", "scikit-learn", "skorch", "torch", "numpy")
 def versions() -> dict[str, str]:
     """Return the versions of the packages that what is computed depends on."""
     return {name: version(name) for name in PACKAGES}
-
-
-def fingerprint(*content: Any) -> str:
-    """Return a hash of the content, and of the versions that compute with it."""
-    return joblib.hash([*content, list(versions().values())])
 
 
 @contextmanager

@@ -4,6 +4,8 @@ A view is a float32 array of shape (n, T, C): n series of T steps and C channels
 (n, T * C), time-major: column ``t * C + c``.
 """
 
+import os
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +14,17 @@ from sklearn.utils.validation import column_or_1d
 from sklearn_gkd._common.checks import naming
 
 Shape = tuple[int, int]
+
+NO_ARRAYS: dict[type, str] = {
+    type(None): "",
+    Mapping: ": the array of one of its keys",
+    Iterator: ": what it yields, in a list",
+    Set: "",
+    str: ": read the file first, for instance by datasets.load_sits",
+    bytes: "",
+    os.PathLike: ": read the file first, for instance by datasets.load_sits",
+}
+"""What is no array, and the remedy."""
 
 
 class Scaling(NamedTuple):
@@ -49,15 +62,41 @@ class View(NamedTuple):
 
 
 def as_array(X: Any, name: str) -> Any:
-    """Return X itself where it is an array or a table, and otherwise (a list) as an array."""
+    """Return X itself where it is an array or a table, and otherwise (a list) as an array.
+
+    What is masked becomes NaN, and masked integers floats.
+    """
     with naming(name):
-        return X if hasattr(X, "shape") else np.asarray(X)
+        X = _filled(X)
+    if hasattr(X, "shape"):
+        return X
+    _refuse_what_is_no_array(X, name)
+    try:
+        return np.asarray(X)
+    except (TypeError, ValueError) as error:
+        shapes = list(dict.fromkeys(map(_shape_of, X))) if isinstance(X, list) else []
+        if len(shapes) < 2:
+            raise type(error)(f"{name}: {error}") from error
+    raise ValueError(
+        f"{name}: its {len(X)} parts have different shapes, such as {shapes[0]} and {shapes[1]}. "
+        "Each row needs the same dates and bands, NaN where there is none; several sources are "
+        "columns of one table, np.hstack([a.reshape(n, -1), b.reshape(n, -1)])."
+    )
 
 
 def as_column(values: Any, name: str) -> np.ndarray:
     """Return values, one for each row, as a 1-D array."""
     with naming(name):
+        refuse_masked(values, name)
         return column_or_1d(values)
+
+
+def refuse_masked(values: Any, name: str) -> None:
+    """Raise a ValueError where labels, or what else every row needs, are masked."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} has {np.ma.count_masked(values)} masked values. Leave their rows out."
+        )
 
 
 def as_table(X: Any, name: str) -> tuple[Any, Shape | None]:
@@ -71,9 +110,44 @@ def as_table(X: Any, name: str) -> tuple[Any, Shape | None]:
             f"{name} has {n_dimensions} dimensions; give series as (n, T, C) or as a table "
             "(n, T * C)."
         )
+    if hasattr(X, "todense"):
+        raise TypeError(
+            f"{name} is sparse and has 3 dimensions. Give an array: {name}.todense(), with NaN, "
+            "not 0, where there is no observation."
+        )
     X = np.asarray(X)
     _, n_steps, n_channels = X.shape
     return X.reshape(len(X), n_steps * n_channels), (n_steps, n_channels)
+
+
+def _filled(X: Any) -> Any:
+    """Return X with NaN in place of what is masked, also in the arrays of a list."""
+    if isinstance(X, (list, tuple)):
+        return [_filled(part) for part in X]
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    if X.dtype.names is not None:
+        return X.data
+    dtypes = {"f": X.dtype, "c": X.dtype, "b": np.float64, "i": np.float64, "u": np.float64}
+    return np.ma.filled(X.astype(dtypes.get(X.dtype.kind, object)), np.nan)
+
+
+def _refuse_what_is_no_array(X: Any, name: str) -> None:
+    remedies = [remedy for kind, remedy in NO_ARRAYS.items() if isinstance(X, kind)]
+    if hasattr(X, "collect"):  # as polars' LazyFrame has
+        remedies.append(f": {name}.collect()")
+    if remedies:
+        what = "None" if X is None else f"of type {type(X).__name__}"
+        raise TypeError(
+            f"{name} is {what}. Give series as (n, T, C) or as a table (n, T * C){remedies[0]}."
+        )
+
+
+def _shape_of(part: Any) -> tuple[int, ...] | str:
+    try:
+        return np.shape(part)
+    except ValueError:
+        return "ragged"
 
 
 def series_shape(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import (
     GroupShuffleSplit,
+    PredefinedSplit,
     StratifiedGroupKFold,
     StratifiedKFold,
     check_cv,
@@ -93,6 +94,12 @@ def _hold_out_groups(y, fraction, groups, random_state):
             "leave groups out."
         )
     return best
+
+
+def numbers_rows(cv: Any) -> bool:
+    """Return whether what scikit-learn takes as cv is made of row numbers, of one table alone."""
+    made_for_any = cv is None or isinstance(cv, Integral) or hasattr(cv, "split")
+    return isinstance(cv, PredefinedSplit) or not made_for_any
 
 
 def folds(

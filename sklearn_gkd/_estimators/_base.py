@@ -1,34 +1,31 @@
-"""Bases of the estimators: what they share of parameters, checks, training and prediction."""
+"""Base of the estimators: what they share of parameters, checks and training."""
 
 import os
 from collections.abc import Iterator, Sequence
+from inspect import signature
 from numbers import Integral, Real
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
-    check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd._common.checks import check_finite, naming
+from sklearn_gkd._common.checks import check_finite, naming, warn
 from sklearn_gkd._common.compat import (
     CallbackSupportMixin,
     Interval,
-    StrOptions,
-    check_y,
     clone_parametrized,
+    get_feature_names,
 )
-from sklearn_gkd._common.series import View, as_table, series_shape
-from sklearn_gkd._common.splitting import hold_out
-from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
+from sklearn_gkd._common.labels import read_channels, validate_columns
+from sklearn_gkd._common.series import View, as_table
 from sklearn_gkd._training.checkpoints import CheckpointFolder, Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
@@ -50,30 +47,43 @@ class Rows(NamedTuple):
         Class codes; -1 where there is no label.
     train, valid : ndarray of int
         Training and validation rows.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row: 1 on average over the labelled training rows, and 1 in those without a
+        label and in X_val. None weighs all alike.
     """
 
     view: View
     codes: np.ndarray
     train: np.ndarray
     valid: np.ndarray
+    sample_weight: np.ndarray | None = None
 
     def with_unlabeled(self, series: np.ndarray) -> "Rows":
         """Return these rows and, after them, rows without a label, which are for nothing yet."""
         codes = np.append(self.codes, np.full(len(series), -1))
-        return self._replace(view=self.view.followed_by(series), codes=codes)
+        weights = self.sample_weight
+        if weights is not None:
+            weights = np.append(weights, np.ones(len(series), weights.dtype))
+        view = self.view.followed_by(series)
+        return self._replace(view=view, codes=codes, sample_weight=weights)
 
     def with_taught(self, seen: np.ndarray) -> "Rows":
         """Return these rows, to train also on those without a label that a teacher has seen."""
         return self._replace(train=np.append(self.train, np.flatnonzero(seen & (self.codes < 0))))
 
 
+BUDGET = ("lr", "max_epochs", "batch_size")
+
+
 class NetEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators that predict from one view by one fitted net.
 
-    A subclass names the attribute that holds the net, and `fit` sets it.
+    A subclass names the attribute that holds the net, and `fit` sets it; and its parameters that
+    stand for networks.
     """
 
     _predicts_with: ClassVar[str]
+    _networks: ClassVar[tuple[str, ...]]
     _store: Store | None = None  # a search's own, in place of the checkpoint folder
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -89,6 +99,9 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return OF_SERIES
+
     def __sklearn_clone__(self):
         clone = clone_parametrized(self)
         if self._store is not None:
@@ -99,6 +112,62 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def set_params(self, **params):
+        """Set parameters, those of nets too, as ``student__lr``.
+
+        Parameters
+        ----------
+        **params
+            Values by name.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Where a name is unknown, or is of a network that is no skorch net and so has no
+            parameters.
+        """
+        for name in params:
+            network, _, parameter = name.partition("__")
+            given = params.get(network, getattr(self, network, None))
+            is_net = hasattr(given, "set_params") and not isinstance(given, type)
+            if parameter and network in self._networks and not is_net:
+                given = getattr(given, "__name__", repr(given))
+                raise ValueError(
+                    f"{name} cannot be set: {network}={given} has no parameters. Give a skorch "
+                    f"net, whose can be set and searched: {network}=SeriesNet({given})."
+                )
+        return super().set_params(**params)
+
+    def _warn_of_unused(self, n_valid: int) -> None:
+        """Warn of parameters that were set, but do nothing in this fit."""
+        if self.n_iter_no_change is not None and n_valid == 0:
+            warn(
+                f"n_iter_no_change={self.n_iter_no_change} does nothing without validation rows: "
+                "training ends after max_epochs. Set validation_fraction, or give X_val and y_val."
+            )
+        given = [getattr(self, name) for name in self._networks]
+        if not all(isinstance(net, NeuralNet) or hasattr(net, "predict_proba") for net in given):
+            return
+        defaults = signature(type(self)).parameters
+        unused = [name for name in BUDGET if getattr(self, name) != defaults[name].default]
+        if unused:
+            nets = [name for name in self._networks if isinstance(getattr(self, name), NeuralNet)]
+            warn(
+                f"{' and '.join(f'{name}={getattr(self, name)}' for name in unused)} of this "
+                f"{type(self).__name__} do nothing: {' and '.join(nets)} came as skorch nets, "
+                f"which have their own. Set {nets[-1]}__{unused[0]} in its place."
+            )
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs that the net that predicts was trained for."""
+        check_is_fitted(self, self._predicts_with)
+        return len(getattr(self, self._predicts_with).history)
 
     def _outputs(self, X) -> Iterator[Tensor]:
         """Yield the outputs of the fitted net, batch by batch."""
@@ -166,6 +235,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             device=resolve_device(self.device),
             seed=seed,
             role=self._predicts_with.removesuffix("_"),
+            sample_weight=rows.sample_weight,
         )
         return fit_net(training, self._states(), task)
 
@@ -192,8 +262,9 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             checked = validate_data(
                 self, table, dtype=np.float32, ensure_all_finite=False, **kwargs
             )
-        own_name = type(self).__name__
-        n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
+        validate_columns(self, table, name, reset=kwargs["reset"])
+        own_name, channels = type(self).__name__, self._channels(table, name)
+        n_channels = "" if channels is None else f"n_channels={channels}"
         check_finite(
             checked[0] if "y" in kwargs else checked,
             name,
@@ -202,84 +273,8 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         )
         return checked
 
-
-class NetClassifier(ClassifierMixin, NetEstimator):
-    """Base of the classifiers that predict from one view by one fitted net."""
-
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        **NetEstimator._parameter_constraints,
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-    }
-
-    def predict_proba(self, X):
-        """Predict the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, in the units that `fit` saw.
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        return torch.cat([logits.double().softmax(1).cpu() for logits in self._outputs(X)]).numpy()
-
-    def predict(self, X):
-        """Predict the class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series, in the units that `fit` saw.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        return np.concatenate(
-            [Classes(self.classes_).decode(logits) for logits in self._outputs(X)]
-        )
-
-    def _check_rows(self, X, y, X_val, y_val, groups, split_seed) -> tuple[Rows, Classes]:
-        """Check what a student is trained on.
-
-        Sets classes_ and series_shape_. The validation rows are X_val and y_val where they are
-        given, and otherwise held out from X.
-        """
-        if groups is not None:
-            with naming("groups"):
-                np.unique(column_or_1d(groups))
-                check_consistent_length(X, groups)
-        view, codes, classes = self._check_training_set(X, y)
-        train, valid = np.arange(len(codes)), np.arange(0)
-        if X_val is not None or y_val is not None:
-            series_val, codes_val = self._check_validation_set(X_val, y_val, classes)
-            valid = len(codes) + np.arange(len(codes_val))
-            view, codes = view.followed_by(series_val), np.concatenate([codes, codes_val])
-        elif self.validation_fraction > 0:
-            train, valid = hold_out(
-                codes, self.validation_fraction, groups=groups, random_state=split_seed
-            )
-        return Rows(view, codes, train, valid), classes.weighted(self.class_weight, codes[train])
-
-    def _check_training_set(self, X, y) -> tuple[View, np.ndarray, Classes]:
-        table, shape = as_table(X, "X")
-        if y is not None:
-            with naming("y"):
-                y = check_y(y, estimator=self)
-                check_classification_targets(y)
-        table, y = self._check_table(table, "X", y=y, reset=True)
-        classes, codes = Classes.of(y)
-        self.classes_ = classes.labels
-        self.series_shape_ = series_shape(table.shape[1], shape, self.n_channels, "X", "n_channels")
-        per_column = shape is None and self.n_channels is None
-        return View(table.reshape(len(table), *self.series_shape_), per_column), codes, classes
-
-    def _check_validation_set(self, X_val, y_val, classes) -> tuple[np.ndarray, np.ndarray]:
-        if X_val is None or y_val is None:
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
-        series = self._check_series(X_val, "X_val")
-        return series, classes.encode(y_val, len(series))
+    def _channels(self, table, name: str) -> int | None:
+        """Return the number of channels of a table: fit's, n_channels, or what its names say."""
+        _, in_fit = getattr(self, "series_shape_", (0, 1))
+        n_channels = in_fit if in_fit > 1 else self.n_channels
+        return read_channels(get_feature_names(table), n_channels, name, "n_channels")

@@ -1,6 +1,7 @@
 """Baselines of the method: one net on one view, and any classifier without X_priv."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
@@ -11,11 +12,15 @@ from torch import nn
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import as_table
-from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._estimators._net_classifier import NetClassifier
 from sklearn_gkd._estimators._privileged import FIT_REQUEST
+from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.networks._architectures import MLP
 
 
@@ -37,6 +42,8 @@ checkpoint, device, random_state, verbose
         Class labels.
     network_ : skorch.NeuralNet
         The fitted net, with its ``history``.
+    n_iter_ : int
+        Number of epochs that it was trained for.
     series_shape_ : tuple of int
         (T, C) of the series.
     n_features_in_ : int
@@ -60,8 +67,10 @@ checkpoint, device, random_state, verbose
     """
 
     _predicts_with = "network_"
+    _networks = ("network",)
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
+        "sample_weight": True,
         "groups": True,
         "X_val": True,
         "y_val": True,
@@ -102,7 +111,8 @@ checkpoint, device, random_state, verbose
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, groups=None, X_val=None, y_val=None):
+    @plain_torch()
+    def fit(self, X, y, *, sample_weight=None, groups=None, X_val=None, y_val=None):
         """Train the net on the labels.
 
         Parameters
@@ -111,6 +121,8 @@ checkpoint, device, random_state, verbose
             Series.
         y : array-like of shape (n,)
             Class of each row.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row, as in `GKDClassifier.fit`.
         groups : array-like of shape (n,), default=None
             No group has rows on both sides of the split into training and validation rows.
         X_val, y_val : array-like, default=None
@@ -127,15 +139,24 @@ checkpoint, device, random_state, verbose
         """
         task = Task.of_fit(self, X, y, 1)
         with fresh_fit(self):
+            check_rows(X=X, y=y, sample_weight=sample_weight, groups=groups)
+            check_rows(X_val=X_val, y_val=y_val)
             split_seed, seed = self._draw_seeds(2)
-            rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            weights, (X, y, groups) = leave_out_weightless(sample_weight, X, y=y, groups=groups)
+            rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
             net = self._net("network")
             if net.module is MLP and not hasattr(net, "module__feature_activation"):
                 net.set_params(module__feature_activation=nn.ReLU)
             feature_width(net, "network", [rows.view.shape], classes.n_outputs)
+            check_callbacks(net, "network", len(rows.valid))
             self.network_ = self._fit_net(net, rows, classes, seed, task)
         task.end({})
         return self
+
+
+def _estimator_has(name: str) -> Callable[[Any], bool]:
+    return lambda self: hasattr(self.estimator, name)
 
 
 class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -153,8 +174,8 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     ----------
     estimator_ : classifier
         The fitted clone.
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
+    classes_, n_features_in_, feature_importances_, ... : object
+        Whatever else the estimator has learnt.
 
     Examples
     --------
@@ -183,6 +204,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         y,
         X_priv=None,
         *,
+        sample_weight=None,
         groups=None,
         X_unlabeled=None,
         X_priv_unlabeled=None,
@@ -198,6 +220,8 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             What prediction will have too.
         y : array-like of shape (n,)
             Class of each row.
+        sample_weight : array-like of shape (n,), default=None
+            Handed on to the estimator, which must take it.
         X_priv, groups, X_unlabeled, X_priv_unlabeled, X_val, y_val, X_priv_val : ignored
             So that the call is `GKDClassifier.fit`'s.
 
@@ -206,23 +230,19 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self
         """
         table, _ = as_table(X, "X")
-        self.estimator_ = clone(self.estimator).fit(table, y)
+        weights = {}
+        if sample_weight is not None:
+            check_takes_sample_weight(self.estimator, "estimator")
+            weights = {"sample_weight": sample_weight}
+        self.estimator_ = clone(self.estimator).fit(table, y, **weights)
         return self
 
-    @property
-    def classes_(self):
-        """Class labels."""
-        return self.estimator_.classes_
-
-    @property
-    def n_features_in_(self):
-        """Number of columns of X as a table."""
-        return self.estimator_.n_features_in_
-
-    @property
-    def feature_names_in_(self):
-        """Column names, where X was a DataFrame."""
-        return self.estimator_.feature_names_in_
+    def __getattr__(self, name):
+        """Hand on what the estimator has learnt."""
+        learnt = name.endswith("_") and not name.startswith("_")
+        if learnt and "estimator_" in vars(self):
+            return getattr(self.estimator_, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def predict(self, X):
         """Predict the class.
@@ -238,7 +258,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict(as_table(X, "X")[0])
 
-    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
+    @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X):
         """Predict the probability of each class.
 
@@ -253,7 +273,22 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict_proba(as_table(X, "X")[0])
 
-    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
+    @available_if(_estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(as_table(X, "X")[0])
+
+    @available_if(_estimator_has("decision_function"))
     def decision_function(self, X):
         """Return what the estimator's decision_function does.
 
@@ -267,6 +302,27 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.estimator_.decision_function(as_table(X, "X")[0])
+
+    def score(self, X, y, sample_weight=None):
+        """Return the estimator's own score: of a search, by its `scoring`; else the accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, n_features)
+        y : array-like of shape (n,)
+            Class of each row.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        if not hasattr(self.estimator_, "score"):
+            return super().score(X, y, sample_weight)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return self.estimator_.score(as_table(X, "X")[0], y, **weights)
 
     def __sklearn_tags__(self):
         tags = get_tags(self.estimator)

@@ -1,4 +1,4 @@
-"""The classifier that is taught by privileged information, and the paper's settings of it."""
+"""The classifier that is taught by privileged information."""
 
 from typing import Any, ClassVar
 
@@ -8,19 +8,22 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import fresh_fit
 from sklearn_gkd._common.compat import HasMethods, fit_context
-from sklearn_gkd._estimators._base import NetClassifier
+from sklearn_gkd._common.labels import check_rows
+from sklearn_gkd._estimators._net_classifier import NetClassifier
 from sklearn_gkd._estimators._privileged import (
     Pair,
     check_pairs,
 )
 from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._estimators._teacher import (
-    check_features,
+    check_teacher,
     teach,
     teacher_outputs,
 )
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width, resolve_device
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.losses import LossWeights
 
 
@@ -44,8 +47,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         described in `networks`; or a skorch net such as `networks.SeriesNet`, whose own learning
         rate, epochs and batch size then hold, and whose parameters can be set and searched as
         ``student__lr`` or ``student__module__width``. The teacher may also be any classifier with
-        `predict_proba`, which is cloned and fitted on its views side by side in a table. It has
-        no features: beta must then be 0.
+        `predict_proba`, which is cloned and fitted on its views side by side in a table; one that
+        is fitted already, on classes of y, stays so as ``FrozenEstimator(teacher)``. It has no
+        features: beta must then be 0.
     alpha : float, default=1.0
         Weight of the labels.
     beta : float, default=1.0
@@ -65,7 +69,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         `eo.GapFiller`.
     n_channels, n_channels_priv : int, default=None
         Number C of channels of a 2-D X and of a 2-D X_priv (after priv_transformer): columns are
-        time-major, ``t * C + c``. None stands for one channel; a 3-D array needs none.
+        time-major, ``t * C + c``. None: read off column names such as ``VV_d012`` or
+        ``VV_2016-01-12``, and one channel where there are none (a transformer returns an array
+        without names unless ``set_output`` asks for a frame). A 3-D array needs none.
     max_epochs : int, default=40
         Passes of each net over its training rows.
     batch_size : int, default=64
@@ -81,7 +87,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     class_weight : dict or "balanced", default=None
         Weight of the rows of each class in both nets' cross-entropy and validation accuracy;
         "balanced" is inversely proportional to the classes' training rows.
-    memory : str or joblib.Memory, default=None
+    memory : str, path-like or joblib.Memory, default=None
         Where the teacher's targets are kept, to be used again by every fit whose teacher would be
         the same, in this process or another: a search over alpha, beta, gamma, temperature and
         the student fits one teacher for each fold. With random_state=None too, the teacher and
@@ -105,10 +111,14 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     student_ : skorch.NeuralNet
-        The fitted student, all that `predict` uses. Its ``history`` has a row an epoch.
+        The fitted student, all that `predict` uses. Its ``history`` has a row an epoch; its own
+        `predict` and `predict_proba` take series in raw units and give class codes and
+        probabilities in the order of ``classes_``.
     teacher_ : skorch.NeuralNet or classifier
         The fitted teacher, where one was trained: not with beta=0 and gamma=0, nor where its
         targets came from `memory`. Delete it to save a smaller file.
+    n_iter_ : int
+        Number of epochs that the student was trained for.
     priv_transformer_ : transformer or None
         The fitted clone.
     priv_reader_ : object
@@ -210,12 +220,14 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
     def fit(
         self,
         X,
         y,
         X_priv=None,
         *,
+        sample_weight=None,
         groups=None,
         X_unlabeled=None,
         X_priv_unlabeled=None,
@@ -235,7 +247,17 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             Privileged information: row i belongs to row i of X. A row that is NaN throughout has
             none, and teaches the student by its label alone. Without X_priv the student learns
             from the labels alone, and where beta or gamma is positive a
-            `PrivilegedInformationWarning` says so.
+            `PrivilegedInformationWarning` says so. Where two arguments are pandas objects, the
+            labels of their rows must agree. A step of a Pipeline that drops or adds rows, as
+            imbalanced-learn's samplers do, does so with X and y alone: draw the rows of both
+            before, ``rows, y = sampler.fit_resample(np.arange(len(y))[:, None], y)`` and fit on
+            ``X[rows.ravel()], y, X_priv=X_priv[rows.ravel()]``.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row in every term of both nets' losses, beside `class_weight`, and in
+            their validation accuracy; only ratios matter. A row of weight 0 is left out before
+            all else: errors that number rows count without it. Scaling weighs the others alike.
+            Rows of X_val and X_unlabeled weigh 1, as the mean training row does. A teacher that
+            is not a network is fitted with these weights too, and must take them.
         groups : array-like of shape (n,), default=None
             No group has rows on both sides of the split into training and validation rows, nor of
             those of teacher_cv.
@@ -261,10 +283,17 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         """
         task = Task.of_fit(self, X, y, None if self.teacher_cv is not None else 2)
         with fresh_fit(self):
+            check_rows(X=X, y=y, X_priv=X_priv, sample_weight=sample_weight, groups=groups)
+            check_rows(X_val=X_val, y_val=y_val, X_priv_val=X_priv_val)
             split_seed, teacher_seed, student_seed = self._draw_seeds(3)
-            rows, classes = self._check_rows(X, y, X_val, y_val, groups, split_seed)
+            weights, (X, y, X_priv, groups) = self._leave_out_weightless(
+                sample_weight, X, y=y, X_priv=X_priv, groups=groups
+            )
+            rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
             student = self._net("student")
             width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
+            check_callbacks(student, "student", len(rows.valid))
             pairs = (
                 Pair("X", X, "X_priv", X_priv),
                 Pair("X_val", X_val, "X_priv_val", X_priv_val),
@@ -283,17 +312,19 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
                     lesson = self._lesson(
                         rows, privileged, classes, groups, split_seed, teacher_seed
                     )
-                    check_features(self.beta, lesson, width)
+                    check_teacher(self.beta, lesson, width)
                     targets, teacher = teach(lesson, self.memory, self._states(), task)
                     if teacher is not None:
                         self.teacher_ = teacher
+                        self._teacher_codes_ = lesson.codes_of(teacher)
                     rows = rows.with_taught(privileged.seen)
-                    weights = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
-                    taught = {"taught": targets, "weights": LossWeights(*weights)}
+                    of_loss = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
+                    taught = {"taught": targets, "weights": LossWeights(*of_loss)}
             self.student_ = self._fit_net(student, rows, classes, student_seed, task, **taught)
         task.end({})
         return self
 
+    @plain_torch()
     def teacher_predict_proba(self, X, X_priv):
         """Predict the probability of each class by the teacher, which sees X_priv too.
 
@@ -327,5 +358,6 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
             )
         views = self._seen_by_teacher(series, view.series)
         device = resolve_device(self.device)
-        logits, _ = teacher_outputs(self.teacher_, views, len(self.classes_), device)
+        codes = getattr(self, "_teacher_codes_", None)
+        logits, _ = teacher_outputs(self.teacher_, codes, views, len(self.classes_), device)
         return logits.double().softmax(dim=1).numpy()

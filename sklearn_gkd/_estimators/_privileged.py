@@ -11,10 +11,22 @@ from sklearn.utils.validation import check_array
 
 from sklearn_gkd._common.checks import check_finite, naming
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
+from sklearn_gkd._common.fitted_state import Attribute, ColumnNames, Count, Sizes, Transformer
+from sklearn_gkd._common.labels import check_rows, read_channels, validate_columns
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
 FIT_REQUEST = dict.fromkeys(
-    ["X_priv", "groups", "X_unlabeled", "X_priv_unlabeled", "X_val", "y_val", "X_priv_val"], True
+    [
+        "X_priv",
+        "sample_weight",
+        "groups",
+        "X_unlabeled",
+        "X_priv_unlabeled",
+        "X_val",
+        "y_val",
+        "X_priv_val",
+    ],
+    True,
 )
 """What `fit` is given where metadata are routed, without `set_fit_request`."""
 
@@ -57,16 +69,22 @@ def check_pairs(first: Pair, *others: Pair) -> None:
                 raise ValueError(
                     f"{pair.name_priv} was given without {name}. Give both, or neither."
                 )
-        with naming(pair.name):
-            n_rows = num_samples(pair.X)
-        with naming(pair.name_priv):
-            n_priv = num_samples(pair.X_priv)
+        check_rows(**{pair.name: pair.X, pair.name_priv: pair.X_priv})
+        n_rows, n_priv = _n_rows(pair.X, pair.name), _n_rows(pair.X_priv, pair.name_priv)
         if n_priv != n_rows:
             raise ValueError(
                 f"{pair.name_priv} has {n_priv} rows and {pair.name} has {n_rows}. Row i of "
                 f"{pair.name_priv} must be the privileged information of row i of {pair.name} (a "
-                "row without any is NaN throughout)."
+                "row without any is NaN throughout). Where a step of a Pipeline drops or adds "
+                f"rows, {pair.name_priv} does not follow: resample both before the Pipeline, by "
+                "the same row numbers."
             )
+
+
+def _n_rows(X: Any, name: str) -> int:
+    X = as_array(X, name)
+    with naming(name):
+        return num_samples(X)
 
 
 class Privileged(NamedTuple):
@@ -101,6 +119,14 @@ def has_information(X_priv: Any, name: str = "X_priv") -> np.ndarray:
             "(n, T * C)."
         )
     return ~pd.isna(np.asarray(table)).all(axis=1)
+
+
+def _names_out(transformer: Any) -> Any:
+    """Return the names of the columns that a transformer returns, None where it has none."""
+    try:
+        return transformer.get_feature_names_out()
+    except (AttributeError, ValueError):
+        return None
 
 
 class PrivilegedReader:
@@ -140,6 +166,7 @@ class PrivilegedReader:
             )
         with naming("X_priv"):
             self.columns = get_feature_names(X_priv)
+            validate_columns(self, X_priv, "X_priv", reset=True)
             if self.transformer is not None:
                 self.transformer.fit(safe_indexing(X_priv, known), y[known])
         return self
@@ -178,6 +205,7 @@ class PrivilegedReader:
                 f"{name} has other column names than X_priv had in fit, or in another order. "
                 "Give the same columns."
             )
+        validate_columns(self, X_priv, name, reset=False)
         seen = has_information(X_priv, name)
         if self.shape is not None and not seen.any():
             return self.nothing(len(seen))
@@ -186,6 +214,7 @@ class PrivilegedReader:
             known = safe_indexing(X_priv, rows)
             if self.transformer is not None:
                 known = self.transformer.transform(known)
+        self._read_channels(known, name)
         table, shape = as_table(known, name)
         with naming(name), np.errstate(over="ignore"):
             table = check_array(table, dtype=np.float32, ensure_all_finite=False, input_name=name)
@@ -201,6 +230,17 @@ class PrivilegedReader:
         series = np.zeros((n_rows, n_steps, n_channels), dtype=np.float32)
         return Privileged(View(series, False), np.zeros(n_rows, dtype=bool))
 
+    def _read_channels(self, known: Any, name: str) -> None:
+        """Read n_channels off the names of columns, and compare other names with it."""
+        with naming(name):
+            names = get_feature_names(known)
+        if names is None and self.columns is not None and len(known.shape) == 2:
+            names = _names_out(self.transformer)
+        if self.shape is None:
+            self.n_channels = read_channels(names, self.n_channels, name, "n_channels_priv")
+        elif self.shape[1] > 1:
+            read_channels(names, self.shape[1], name, "n_channels_priv")
+
     def _shape(self, n_columns: int, shape: Shape | None, name: str) -> Shape:
         """Return the (T, C) of what was read; the first sets what the others must have."""
         if self.shape is None:
@@ -211,6 +251,14 @@ class PrivilegedReader:
                 f"{self.shape}. Give the same dates and bands."
             )
         return self.shape
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return {
+            "shape": Sizes(("T_priv", "C_priv")),
+            "n_channels": Count(optional=True),
+            "columns": ColumnNames(optional=True),
+            "transformer": Transformer(optional=True),
+        }
 
     def _gap_remedy(self) -> str:
         if self.transformer is not None:

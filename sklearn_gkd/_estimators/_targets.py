@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import column_or_1d
 from torch import Tensor, nn
 
 from sklearn_gkd._common.checks import naming
+from sklearn_gkd._common.series import as_column
 from sklearn_gkd.losses import DistillationLoss, LabelLoss, LossWeights, row_weights
 
 
@@ -45,17 +45,31 @@ class Classes:
         """Number of classes."""
         return len(self.labels)
 
-    def weighted(self, class_weight: Any, codes: np.ndarray) -> "Classes":
-        """Return the classes with what scikit-learn calls class_weight, of rows of these codes."""
+    def weighted(
+        self, class_weight: Any, codes: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> "Classes":
+        """Return the classes with what scikit-learn calls class_weight, of rows of these codes.
+
+        The mean of sample_weight, if given, is 1: "balanced" then balances its sums.
+        """
         if class_weight is None:
             return self
         weights = compute_class_weight(class_weight, classes=self.labels, y=self.labels[codes])
+        if class_weight == "balanced" and sample_weight is not None:
+            weights *= np.bincount(codes) / np.bincount(codes, sample_weight)
+        wrong = ~(np.isfinite(weights) & (weights >= 0))
+        if wrong.any() or not weights.any():
+            of_labels = dict(zip(self.labels.tolist(), weights.tolist(), strict=True))
+            raise ValueError(
+                f"class_weight gives the classes the weights {of_labels}. Give numbers of 0 or "
+                "more, one of them above 0."
+            )
         return replace(self, weights=weights.astype(np.float32))
 
     def encode(self, y_val: Any, n_rows: int) -> np.ndarray:
         """Return the codes of validation rows, which have no classes of their own."""
         with naming("y_val"):
-            y_val = column_or_1d(y_val)
+            y_val = as_column(y_val, "y_val")
             unknown = np.setdiff1d(y_val, self.labels)
         if len(y_val) != n_rows:
             raise ValueError(
@@ -69,13 +83,26 @@ class Classes:
             )
         return np.searchsorted(self.labels, y_val)
 
+    def codes_of(self, labels: np.ndarray) -> np.ndarray:
+        """Return the codes of the classes of a teacher that came fitted."""
+        code_of = {label: code for code, label in enumerate(self.labels.tolist())}
+        unknown = [label for label in labels.tolist() if label not in code_of]
+        if unknown:
+            raise ValueError(
+                f"teacher was fitted on classes that y does not have: {unknown}, beside "
+                f"{list(code_of)}. Give a teacher of y's classes, or labels of y as the teacher's."
+            )
+        return np.array([code_of[label] for label in labels.tolist()])
+
     def loss(self, weights: LossWeights | None = None) -> nn.Module:
         """Return cross-entropy or, with weights, the paper's loss."""
         if weights is None:
             return LabelLoss(self.weights)
         return DistillationLoss(weights, self.weights)
 
-    def score(self, logits: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def score(
+        self, logits: Tensor, codes: Tensor, sample_weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the weight of the rows that are classified rightly, and that of all.
 
         Parameters
@@ -84,12 +111,14 @@ class Classes:
             Of one net, or of the m nets of a cohort.
         codes : Tensor of shape (n,)
             Class codes.
+        sample_weight : Tensor of shape (n,) or None
+            Weight of each row, which multiplies that of its class.
 
         Returns
         -------
         Tensor of shape () or (m,), Tensor of shape ()
         """
-        weights = row_weights(codes, self.weights)
+        weights = row_weights(codes, self.weights, sample_weight)
         right = logits.argmax(dim=-1) == codes
         if right.ndim == 1:
             return weights[right].sum(), weights.sum()

@@ -1,5 +1,6 @@
 """Base of the estimators that a teacher teaches: what the teacher sees, and what it is to learn."""
 
+import os
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -7,14 +8,16 @@ import numpy as np
 from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import warn
-from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions
-from sklearn_gkd._common.splitting import folds
+from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, num_samples
+from sklearn_gkd._common.fitted_state import Net, Part, Sizes
+from sklearn_gkd._common.splitting import folds, numbers_rows
 from sklearn_gkd._estimators._base import NetEstimator, Rows
 from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
+from sklearn_gkd._estimators._targets import Classes
 from sklearn_gkd._estimators._teacher import Lesson, teacher_rows
+from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device
-from sklearn_gkd._training.training import Outcome
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 
 
@@ -22,6 +25,7 @@ class TaughtEstimator(NetEstimator):
     """Base of the estimators whose student learns from a teacher."""
 
     _predicts_with = "student_"
+    _networks = ("teacher", "student")
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = FIT_REQUEST
 
@@ -36,8 +40,22 @@ class TaughtEstimator(NetEstimator):
         "teacher_cv": ["cv_object"],
         "priv_transformer": [HasMethods(["fit", "transform"]), None],
         "n_channels_priv": NetEstimator._parameter_constraints["n_channels"],
-        "memory": [str, HasMethods(["cache"]), None],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
     }
+
+    @property
+    def priv_transformer_(self):
+        """The fitted clone of priv_transformer."""
+        return self.priv_reader_.transformer
+
+    def _fitted_state(self):
+        seen_by_teacher = self._seen_by_teacher(("T", "C"), ("T_priv", "C_priv"))
+        return {
+            **super()._fitted_state(),
+            "priv_shape_": Sizes(("T_priv", "C_priv"), optional=True),
+            "teacher_": Net(seen_by_teacher, "K", of_teacher=True),
+            "priv_reader_": Part(PrivilegedReader, of_teacher=True),
+        }
 
     def _draw_seeds(self, n_seeds: int) -> list[int]:
         """Draw the seeds of the split, the teacher and the student.
@@ -49,6 +67,20 @@ class TaughtEstimator(NetEstimator):
         if self.memory is not None and self.random_state is None:
             seeds[:2] = draw_seeds(0, 2)
         return seeds
+
+    def _leave_out_weightless(
+        self, sample_weight, X, **others
+    ) -> tuple[np.ndarray | None, list[Any]]:
+        """Return what `leave_out_weightless` does, unless teacher_cv numbers the rows."""
+        weights, kept = leave_out_weightless(sample_weight, X, **others)
+        some_left_out = weights is not None and len(weights) < num_samples(X)
+        if some_left_out and numbers_rows(self.teacher_cv):
+            raise ValueError(
+                "teacher_cv numbers the rows of X, of which those of sample_weight 0 are left out. "
+                "Leave them out of X, y and the rest yourself, or give an int or a splitter as "
+                "teacher_cv."
+            )
+        return weights, kept
 
     def _seen_by_teacher(self, x, priv) -> list:
         return [priv] if self.teacher_view == "privileged" else [x, priv]
@@ -70,7 +102,6 @@ class TaughtEstimator(NetEstimator):
         reader.fit(pairs[0].X_priv, labels, train)
         privileged = reader.read_pairs(*pairs)
         self.priv_reader_ = reader
-        self.priv_transformer_ = reader.transformer
         self.priv_shape_ = reader.shape
         return privileged
 
@@ -80,21 +111,25 @@ class TaughtEstimator(NetEstimator):
         return self._net("teacher") if is_network else self.teacher
 
     def _lesson(
-        self, rows: Rows, privileged: Privileged, outcome: Outcome, groups, split_seed, seed
+        self, rows: Rows, privileged: Privileged, classes: Classes, groups, split_seed, seed
     ) -> Lesson:
         """Return what the teacher is to learn, and from which rows."""
         view, seen = privileged
+        teacher = self._teacher()
+        if rows.sample_weight is not None and not isinstance(teacher, NeuralNet):
+            check_takes_sample_weight(teacher, "teacher")
         train, valid = teacher_rows(rows, seen, self.validation_fraction, groups, split_seed)
         return Lesson(
-            teacher=self._teacher(),
+            teacher=teacher,
             views=self._seen_by_teacher(rows.view, view),
             codes=rows.codes,
             seen=seen,
             train=train,
             valid=valid,
             folds=folds(self.teacher_cv, rows.codes, train, groups, split_seed, "teacher_cv"),
-            outcome=outcome,
+            outcome=classes,
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),
             seed=seed,
+            sample_weight=rows.sample_weight,
         )

@@ -1,6 +1,7 @@
 """A fitted teacher's targets for each row: from a net or any classifier, out of fold, reused."""
 
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,16 +17,20 @@ from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd._common.files import fingerprint, write_whole
+from sklearn_gkd._common.checks import naming
+from sklearn_gkd._common.files import write_whole
+from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._base import Rows
+from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import outputs
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
-from sklearn_gkd._training.training import Outcome, Training
+from sklearn_gkd._training.training import Training
 
 SMALLEST_PROBABILITY = 1e-7
 
@@ -66,7 +71,7 @@ class Lesson:
         The teacher's training and validation rows, all of them seen.
     folds : list of (ndarray of int, ndarray of int)
         Pairs of training rows and of the rows whose decisions come from a teacher of these.
-    outcome : Outcome
+    outcome : Classes
         What is learnt.
     n_iter_no_change : int or None
         Of a net's training.
@@ -74,6 +79,8 @@ class Lesson:
         Of a net.
     seed : int
         Rules the training.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row; None weighs all alike.
     """
 
     teacher: Any
@@ -83,10 +90,11 @@ class Lesson:
     train: np.ndarray
     valid: np.ndarray
     folds: list[tuple[np.ndarray, np.ndarray]]
-    outcome: Outcome
+    outcome: Classes
     n_iter_no_change: int | None
     device: torch.device
     seed: int
+    sample_weight: np.ndarray | None = None
 
     def fit(self, store: Store, fit_task: Task) -> Any:
         """Return the teacher, fitted on its training rows."""
@@ -104,8 +112,23 @@ class Lesson:
             logits[held_out], _ = self._outputs(fold_teacher, held_out)
         return TeacherTargets(logits, features, torch.as_tensor(self.seen).float())
 
-    def key(self) -> str:
-        """Return a hash of all that is here, and of the versions that compute with it."""
+    @property
+    def came_fitted(self) -> bool:
+        """Whether the teacher is a classifier that stays as it was fitted before."""
+        return hasattr(clone(self.teacher), "classes_")
+
+    def codes_of(self, teacher: Any) -> np.ndarray | None:
+        """Return the class code of each column of a teacher's probabilities; None of a net's.
+
+        What is fitted here learns codes. A teacher that came fitted, as a FrozenEstimator is, has
+        the labels that it was fitted on.
+        """
+        if isinstance(teacher, NeuralNet):
+            return None
+        return self.outcome.codes_of(teacher.classes_) if self.came_fitted else teacher.classes_
+
+    def key(self) -> str | None:
+        """Return a hash of all that is here, of code and versions; None where there is none."""
         content = dict(vars(self), device=self.device.type, teacher=type(self.teacher))
         params = {k: v for k, v in self.teacher.get_params().items() if k != "verbose"}
         return fingerprint(content, params)
@@ -124,17 +147,20 @@ class Lesson:
                 device=self.device,
                 seed=seed,
                 role="teacher",
+                sample_weight=self.sample_weight,
             )
             return fit_net(training, store, fit_task)
         teacher = clone(self.teacher)
         _set_random_states(teacher, seed)
         task = fit_task.subtask("teacher")
-        teacher.fit(_side_by_side(self._series(train)), self.codes[train])
+        weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight[train]}
+        teacher.fit(_side_by_side(self._series(train)), self.codes[train], **weights)
         task.end()
         return teacher
 
     def _outputs(self, teacher: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        return teacher_outputs(teacher, self._series(rows), self.outcome.n_outputs, self.device)
+        codes, n_classes = self.codes_of(teacher), self.outcome.n_outputs
+        return teacher_outputs(teacher, codes, self._series(rows), n_classes, self.device)
 
     def _series(self, rows: np.ndarray) -> list[np.ndarray]:
         return [view.series[rows] for view in self.views]
@@ -158,12 +184,18 @@ def teacher_rows(
     return train[kept], train[held_out]
 
 
-def check_features(beta: float, lesson: Lesson, student_width: int) -> None:
-    """Build a teacher's net once, and raise a ValueError where beta cannot compare features."""
+def check_teacher(beta: float, lesson: Lesson, student_width: int) -> None:
+    """Raise a ValueError where a teacher that came fitted, or its features, cannot teach.
+
+    A teacher's net is built once.
+    """
     width, teacher = 0, lesson.teacher
     if isinstance(teacher, NeuralNet):
         shapes = [view.shape for view in lesson.views]
         width = feature_width(teacher, "teacher", shapes, lesson.outcome.n_outputs)
+        check_callbacks(teacher, "teacher", len(lesson.valid))
+    elif lesson.came_fitted:
+        lesson.codes_of(teacher)
     if beta == 0:
         return
     for role, role_width in [("teacher", width), ("student", student_width)]:
@@ -180,11 +212,16 @@ def check_features(beta: float, lesson: Lesson, student_width: int) -> None:
 
 
 def teacher_outputs(
-    teacher: Any, series: Sequence[np.ndarray], n_classes: int, device: torch.device
+    teacher: Any,
+    codes: np.ndarray | None,
+    series: Sequence[np.ndarray],
+    n_classes: int,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Return a fitted teacher's logits and features (of width 0 where it has none).
 
-    A classifier's logits are the logarithms of its probabilities.
+    A classifier's logits are the logarithms of its probabilities, whose columns have these class
+    codes.
     """
     if isinstance(teacher, NeuralNet):
         batches = [(z.cpu(), f.cpu()) for z, f in outputs(teacher, series, device)]
@@ -196,7 +233,8 @@ def teacher_outputs(
             )
         return logits.clone(), features.clone()
     probabilities = np.full((len(series[0]), n_classes), SMALLEST_PROBABILITY, dtype=np.float32)
-    probabilities[:, teacher.classes_] = teacher.predict_proba(_side_by_side(series))
+    with naming("teacher"):
+        probabilities[:, codes] = teacher.predict_proba(_side_by_side(series))
     logits = torch.tensor(np.log(probabilities.clip(SMALLEST_PROBABILITY)))
     return logits, logits.new_zeros(len(logits), 0)
 
@@ -212,7 +250,7 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
     ----------
     lesson : Lesson
         What is taught.
-    memory : None, str or joblib.Memory
+    memory : None, str, path-like or joblib.Memory
         Where targets are kept, as in `sklearn.pipeline.Pipeline`.
     store : Store
         Where the states of the teacher's trainings lie.
@@ -225,11 +263,12 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
     teacher : fitted teacher or None
         None where the targets come from the memory.
     """
+    memory = os.fspath(memory) if isinstance(memory, os.PathLike) else memory
     location = check_memory(memory).location
-    if location is None:
+    key = lesson.key() if location else None
+    if key is None:
         teacher = lesson.fit(store, fit_task)
         return lesson.targets(teacher, store, fit_task), teacher
-    key = lesson.key()
     path = Path(location) / "sklearn_gkd" / f"{key}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):

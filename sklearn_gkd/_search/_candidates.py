@@ -33,8 +33,8 @@ class Candidates(Store):
         """Return where the state of a training is, once its cohort, if any, is trained."""
         if training.net.callbacks:
             return None
-        own = self.states.checkpoint(training)
-        if self.groups and can_join(training) and not own.path.exists():
+        own = self.states.file_of(training, training.setting)
+        if own and self.groups and can_join(training) and not own.path.exists():
             self._train_cohort_of(training)
         return own
 
@@ -62,8 +62,9 @@ class Candidates(Store):
             if done.exists():
                 return
             for setting, state in zip(settings, train_cohort(training, settings), strict=True):
-                if state:
-                    self.states.checkpoint(training, setting).write(state)
+                file = self.states.file_of(training, setting)
+                if state and file:
+                    file.write(state)
             done.touch()
 
 

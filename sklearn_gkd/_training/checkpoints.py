@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 
+from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.files import write_whole
 from sklearn_gkd._training.training import Setting, Training
 
@@ -44,11 +44,7 @@ class Checkpoint:
         digest, data = content[:32], content[32:]
         if hashlib.sha256(data).digest() == digest:
             return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-        warnings.warn(
-            f"{self.path} was truncated or altered, and is not used: the training starts anew.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn(f"{self.path} was truncated or altered, and is not used: the training starts anew.")
         return None
 
     def write(self, state: dict) -> None:
@@ -87,10 +83,20 @@ class CheckpointFolder(Store):
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
 
-    def checkpoint(self, training: Training, setting: Setting | None = None) -> Checkpoint:
-        """Return the file of a training, or of the one that has another setting."""
-        key = training.key(setting or training.setting)
-        return Checkpoint(self.folder / f"{training.role}-{key}.checkpoint")
+    def checkpoint(self, training: Training) -> Checkpoint | None:
+        """Return the file of a training."""
+        found = self.file_of(training, training.setting)
+        if found is None:
+            warn(
+                f"checkpoint: the {training.role} has parameters that cannot be hashed, so that "
+                "its training cannot be told from another. It is trained without a checkpoint."
+            )
+        return found
+
+    def file_of(self, training: Training, setting: Setting) -> Checkpoint | None:
+        """Return the file of the training that has this setting; None where it cannot be named."""
+        key = training.key(setting)
+        return Checkpoint(self.folder / f"{training.role}-{key}.checkpoint") if key else None
 
 
 def training_state(net: NeuralNet, best: Any) -> dict:

@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 from sklearn_gkd._training.fitting import prepare
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd._training.training import Outcome, Setting, Training
-from sklearn_gkd.losses import LossWeights
+from sklearn_gkd.losses import LossWeights, sample_weight_of
 from sklearn_gkd.networks._architectures import MLP, MLPEnsemble, mean_decision
 from sklearn_gkd.networks._layers import Dropout, MemberBatchNorm, MemberLinear
 from sklearn_gkd.networks._net import SeriesNet
@@ -271,9 +271,10 @@ def _validate(net, module, criterion, outcome: Outcome, data: TensorDataset) -> 
     """Return the mean loss and the score of each net."""
     totals, points, most = [], [], []
     for views, targets in net.get_iterator(data, training=False):
-        output, labels = module(views), targets[0]
-        totals.append(criterion(output, targets) * len(labels))
-        scored, best = outcome.score(output[0].squeeze(2), labels)
+        output = module(views)
+        totals.append(criterion(output, targets) * len(targets[0]))
+        logits, weights = output[0].squeeze(2), sample_weight_of(targets)
+        scored, best = outcome.score(logits, targets[0], weights)
         points.append(scored)
         most.append(best)
     return {

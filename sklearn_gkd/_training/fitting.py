@@ -6,52 +6,26 @@ iterator of in-memory batches, and the callbacks that keep the best epoch.
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
 from functools import partial
 
-import torch
 from sklearn.base import clone
-from skorch import NeuralNet
+from skorch import NeuralNet, NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
 from skorch.utils import noop
-from torch import Tensor
 from torch.utils.data import TensorDataset
 from tqdm.auto import tqdm
 
 from sklearn_gkd._common.checks import warn
+from sklearn_gkd._training.batches import Batches
+from sklearn_gkd._training.callbacks import score_labelled_rows
 from sklearn_gkd._training.checkpoints import Checkpoint, Store, restore, training_state
-from sklearn_gkd._training.predicting import PREDICTION_BATCH, Standardized, prediction_batch
+from sklearn_gkd._training.predicting import Standardized, prediction_batch, prediction_params
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd._training.training import Outcome, Training
 from sklearn_gkd.exceptions import InterruptedFitWarning
-
-
-class Batches:
-    """Iterates over a TensorDataset in whole batches; a last batch of one row joins the one before.
-
-    Batch normalisation cannot train on a single row.
-    """
-
-    def __init__(
-        self, dataset: TensorDataset, batch_size: int, n_views: int, *, shuffle: bool = False
-    ):
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.n_views = n_views
-        self.shuffle = shuffle
-
-    def __iter__(self) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]]:
-        n_rows = len(self.dataset)
-        order = torch.randperm(n_rows) if self.shuffle else torch.arange(n_rows)
-        order = order.to(self.dataset.tensors[0].device)
-        starts = list(range(0, n_rows, self.batch_size))
-        if len(starts) > 1 and n_rows - starts[-1] == 1:
-            starts.pop()
-        for start, stop in zip(starts, [*starts[1:], n_rows], strict=True):
-            tensors = self.dataset[order[start:stop]]
-            yield tensors[: self.n_views], tensors[self.n_views :]
+from sklearn_gkd.losses import sample_weight_of
 
 
 class _DivergedError(Exception):
@@ -78,7 +52,8 @@ class ValidationScore(Callback):
             if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
                 raise _DivergedError
         else:
-            points, most = self.outcome.score(y_pred[0], batch[1][0])
+            targets = batch[1]
+            points, most = self.outcome.score(y_pred[0], targets[0], sample_weight_of(targets))
             self.points_ += points.item()
             self.most_ += most.item()
 
@@ -124,6 +99,7 @@ def fit_net(training: Training, store: Store, fit_task: Task) -> NeuralNet:
     with seeded(training.seed, training.device):
         net.initialize()
         net.iterator_valid__batch_size = prediction_batch(net.module_)
+        score_labelled_rows(net)
         net.notify("on_train_begin", X=data, y=None)
         if not resume(net, checkpoint):
             train(net, data, training, checkpoint, fit_task)
@@ -142,7 +118,8 @@ def prepare(training: Training) -> NeuralNet:
         callbacks.append(("gkd_best_epoch", best))
     net.callbacks = callbacks + given
     valid = training.dataset(training.valid) if len(training.valid) else None
-    n_views = len(training.views)
+    if isinstance(net, NeuralNetClassifier):
+        net.classes = range(training.outcome.n_outputs)
     return net.set_params(
         **{f"callbacks__{name}": None for name in unused},
         module=Standardized,
@@ -151,15 +128,12 @@ def prepare(training: Training) -> NeuralNet:
         module__shapes=training.shapes,
         module__n_classes=training.outcome.n_outputs,
         criterion=partial(training.outcome.loss, training.weights),
-        predict_nonlinearity=_softmax,
         device=training.device,
         iterator_train=Batches,
-        iterator_train__n_views=n_views,
+        iterator_train__n_views=len(training.views),
         iterator_train__shuffle=True,
-        iterator_valid=Batches,
-        iterator_valid__n_views=n_views,
-        iterator_valid__batch_size=PREDICTION_BATCH,
         train_split=None if valid is None else predefined_split(valid),
+        **prediction_params(training.shapes),
     )
 
 
@@ -195,7 +169,7 @@ def train(
 
 def trim(net: NeuralNet) -> NeuralNet:
     """Move a trained net to the CPU, and drop what only training needs."""
-    epochs = list(net.history)
+    epochs = [{**epoch, "batches": []} for epoch in net.history]
     net.trim_for_prediction()
     net.history.extend(epochs)
     net.module_.cpu().eval().zero_grad()
@@ -228,7 +202,7 @@ def _epochs(
                 epoch_task = task.subtask("epoch")
                 net.fit_loop(data, epochs=1)
                 epoch = net.history[-1]
-                epoch["batches"].clear()
+                del epoch["batches"][:-1]  # the last one names the files of skorch's checkpoints
                 bar.set_postfix({k: epoch[k] for k in ("train_loss", "valid_acc") if k in epoch})
                 bar.update()
                 if checkpoint:
@@ -256,8 +230,8 @@ def _report_or_raise(net: NeuralNet, role: str, ended_by: BaseException) -> str:
     if diverged:
         message = (
             f"The loss of the {role} became NaN or infinite in epoch {n_complete + 1}, at a "
-            f"learning rate of {net.lr:g}. Give a smaller one, and X and X_priv without extreme "
-            "values. This was after "
+            f"learning rate of {net.lr:g}. Give a smaller one, and series without extreme values. "
+            "This was after "
         )
     message += f"{n_complete} of {net.max_epochs} epochs"
     if not (n_complete and (best if diverged else role != "teacher")):
@@ -278,8 +252,7 @@ def _split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
     names = [name for name, _ in net.get_default_callbacks()]
     if net.callbacks == "disable":
         return names, []
-    # A classifier's own scoring needs targets that are class labels and nothing else. The table
-    # gives way to the bar.
+    # ValidationScore takes the place of a classifier's own, the bar that of the table.
     unused = {"valid_acc", "print_log"} if net.verbose == 1 else {"valid_acc"}
     return [name for name in names if name in unused], list(net.callbacks or [])
 
@@ -290,7 +263,3 @@ def _score(net: NeuralNet) -> ValidationScore:
 
 def _best_epoch(net: NeuralNet) -> EarlyStopping | None:
     return dict(net.callbacks_).get("gkd_best_epoch")
-
-
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.softmax(dim=1)

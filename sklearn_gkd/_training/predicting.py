@@ -1,15 +1,17 @@
 """Call a trained net on series, batch by batch."""
 
 import copy
-import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_gkd._common.series import Scaling
+from sklearn_gkd._common.checks import warn
+from sklearn_gkd._common.series import Scaling, Shape
+from sklearn_gkd._training.batches import Batches, SeriesDataset
 
 PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, an eighth
 
@@ -44,6 +46,22 @@ class Standardized(nn.Module):
         ]
         return logits_and_features(self.network, scaled)
 
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the network's parameters, by the network's own names."""
+        return self.network.named_parameters(*args, **kwargs)
+
+
+def prediction_params(shapes: Sequence[Shape]) -> dict[str, Any]:
+    """Return the parameters of a skorch net by which it reads series and predicts classes."""
+    return {
+        "dataset": SeriesDataset,
+        "dataset__shapes": tuple(shapes),
+        "iterator_valid": Batches,
+        "iterator_valid__n_views": len(shapes),
+        "iterator_valid__batch_size": PREDICTION_BATCH,
+        "predict_nonlinearity": _probabilities,
+    }
+
 
 @torch.inference_mode()
 def outputs(
@@ -66,9 +84,7 @@ def outputs(
             if n_rows <= WHOLE:
                 raise
             n_rows //= 2
-            warnings.warn(
-                f"{device} is out of memory: predicting {n_rows} rows at a time.", stacklevel=2
-            )
+            warn(f"{device} is out of memory: predicting {n_rows} rows at a time.")
             continue
         start += n_rows
         yield logits[:n], features[:n]
@@ -91,3 +107,9 @@ def logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Te
     if isinstance(output, Tensor):
         return output, output.new_empty(len(output), 0)
     return output
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """Return each class's probability, (n, n_classes), the mean of members' where there are."""
+    probabilities = logits.softmax(dim=-1)
+    return probabilities.mean(dim=-2) if probabilities.ndim > 2 else probabilities

@@ -1,4 +1,4 @@
-"""What a fit tells scikit-learn's callbacks (`sklearn.callback`, since scikit-learn 1.9)."""
+"""Progress of a fit, as scikit-learn's callbacks are told it (`sklearn.callback`, from 1.9 on)."""
 
 from typing import Any
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from inspect import signature
 from typing import Any
 
 import torch
@@ -10,11 +11,24 @@ from sklearn.base import clone
 from skorch import NeuralNet
 from torch import nn
 
+from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.series import Shape
+from sklearn_gkd._training.callbacks import check_patterns
 from sklearn_gkd._training.predicting import logits_and_features
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd.networks._architectures import NETWORKS
-from sklearn_gkd.networks._net import SeriesNet
+from sklearn_gkd.networks._net import SeriesNet, is_alike
+
+SET_BY_THE_ESTIMATOR = {
+    "criterion": "the loss is that of the method",
+    "dataset": "the estimator reads X itself",
+    "device": "set the estimator's device",
+    "iterator_train": "batches are made of rows in memory; batch_size is their size",
+    "iterator_valid": "batches are made of rows in memory",
+    "predict_nonlinearity": "what the network returns are logits",
+    "train_split": "set the estimator's validation_fraction, or give X_val and y_val",
+    "warm_start": "every fit starts anew",
+}
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -55,45 +69,63 @@ def resolve_net(network: Any, parameter: str, **budget) -> NeuralNet:
         raise ValueError(
             f"{parameter} has {ours}, but loss and batches are those of the method. Leave them out."
         )
+    _warn_of_unused(net, parameter)
     if net.batch_size == 1:
         raise ValueError(f"{parameter} has batch_size=1; batch normalisation needs 2 or more.")
     return net
 
 
+def _warn_of_unused(net: NeuralNet, parameter: str) -> None:
+    """Warn of what a net was given and the estimator sets in its place."""
+    for name, remedy in SET_BY_THE_ESTIMATOR.items():
+        value, default = getattr(net, name), _default(type(net), name)
+        is_of_classes = name == "criterion" and value in (None, nn.CrossEntropyLoss, nn.NLLLoss)
+        if not (is_of_classes or is_alike(value, default)):
+            warn(f"{parameter} has {name}={value!r}, which does nothing here: {remedy}.")
+
+
+def _default(cls: type, name: str) -> Any:
+    """Return a parameter's default, by the nearest class that has it in its signature."""
+    signatures = (signature(vars(base).get("__init__", object)).parameters for base in cls.__mro__)
+    return next(params[name].default for params in signatures if name in params)
+
+
 def feature_width(net: NeuralNet, parameter: str, shapes: Sequence[Shape], n_classes: int) -> int:
-    """Build a net's network once, check its logits, and return its number of features."""
+    """Build a net's network once, check what it gives and is asked, and return its features."""
     params = tuple(net.get_params_for("module").items())
     args = net.module, params, tuple(map(tuple, shapes)), n_classes
     try:
         hash(params)
     except TypeError:
-        logits, features = _output_shapes.__wrapped__(*args)
+        logits, features, names = _trial.__wrapped__(*args)
     else:
-        logits, features = _output_shapes(*args)
+        logits, features, names = _trial(*args)
     if logits != (2, n_classes) or len(features) != 2 or features[0] != 2:
         raise ValueError(
             f"{parameter}'s network returned logits of shape {logits} and features of "
             f"shape {features} for 2 rows and {n_classes} classes. Return logits "
             "(n, n_classes) and features (n, n_features), or logits alone."
         )
+    check_patterns(net, parameter, names)
     return features[1]
 
 
 @lru_cache(maxsize=16)  # the fits of a search ask again and again
-def _output_shapes(
+def _trial(
     module: Callable[..., nn.Module],
     params: tuple[tuple[str, Any], ...],
     shapes: tuple[Shape, ...],
     n_classes: int,
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the shapes of a network's logits and features for two rows of zeros."""
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """Return the shapes of a network's logits and features for two rows, and its parameters."""
 
-    def on(device: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def on(device: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
             network = module(shapes, n_classes, **dict(params)).eval()
             views = [torch.zeros(2, *shape) for shape in shapes]
             logits, features = logits_and_features(network, views)
-        return tuple(logits.shape), tuple(features.shape)
+        names = tuple(name for name, _ in network.named_parameters())
+        return tuple(logits.shape), tuple(features.shape), names
 
     try:
         return on("meta")

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
-from torch.utils.data import TensorDataset
 
-from sklearn_gkd._common.files import fingerprint
+from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import Scaling, Shape, View
+from sklearn_gkd._training.batches import SeriesDataset
 from sklearn_gkd.losses import LossWeights
 
 
@@ -27,7 +27,9 @@ class Outcome(Protocol):
     def loss(self, weights: LossWeights | None = None) -> nn.Module:
         """Return the loss of (logits, features): with weights, the teacher's terms too."""
 
-    def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def score(
+        self, logits: Tensor, labels: Tensor, sample_weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the points of all rows, for one net or for each of a cohort, and the most."""
 
 
@@ -64,6 +66,9 @@ class Training:
         Rules the initial weights, the batches and the dropout.
     role : str
         "teacher", or the name of the net that the estimator predicts with.
+    sample_weight : ndarray of shape (n,) or None
+        Weight of each row in loss and score, which is then the last of a batch's targets; None
+        weighs rows alike.
     """
 
     net: NeuralNet
@@ -77,6 +82,7 @@ class Training:
     device: torch.device
     seed: int
     role: str
+    sample_weight: np.ndarray | None = None
 
     @property
     def shapes(self) -> list[Shape]:
@@ -93,17 +99,27 @@ class Training:
         """Return what standardises each view, by its training rows."""
         return [View(v.series[self.train], v.per_column).scaling() for v in self.views]
 
-    def dataset(self, rows: np.ndarray) -> TensorDataset:
+    def dataset(self, rows: np.ndarray) -> SeriesDataset:
         """Return the views and the targets of some rows, on the device."""
-        arrays = [*(view.series[rows] for view in self.views), *(t[rows] for t in self.targets)]
-        return TensorDataset(*(torch.as_tensor(array, device=self.device) for array in arrays))
+        targets = [target[rows] for target in self.targets]
+        if self.sample_weight is not None:
+            targets.append(self.sample_weight[rows])
+        return SeriesDataset(
+            [view.series[rows] for view in self.views],
+            targets,
+            shapes=self.shapes,
+            device=self.device,
+        )
 
-    def key(self, *setting: Any) -> str:
-        """Return a hash of all that the training depends on, with this in place of its setting."""
-        return fingerprint(self._key_of_cohort, *setting)
+    def key(self, *setting: Any) -> str | None:
+        """Return a hash of all that the training depends on, with this in place of its setting.
+
+        None where that cannot be hashed.
+        """
+        return self._key_of_cohort and fingerprint(self._key_of_cohort, *setting)
 
     @cached_property
-    def _key_of_cohort(self) -> str:
+    def _key_of_cohort(self) -> str | None:
         params = {k: v for k, v in self.net.get_params().items() if k not in ("lr", "verbose")}
         return fingerprint(
             self.role,
@@ -112,6 +128,6 @@ class Training:
             params,
             [tuple(view) for view in self.views],
             [np.asarray(target) for target in self.targets],
-            (self.train, self.valid, self.outcome, self.n_iter_no_change),
+            (self.train, self.valid, self.outcome, self.n_iter_no_change, self.sample_weight),
             (self.device.type, self.seed),
         )

@@ -10,7 +10,9 @@ from sklearn.utils import Bunch
 
 SERIES = ("X_s1", "X_s2")
 
-KEYS = (*SERIES, "y", "groups", "class_names", "bands_s1", "bands_s2", "dates_s1", "dates_s2")
+NEEDED = (*SERIES, "y")
+
+KEYS = (*NEEDED, "groups", "class_names", "bands_s1", "bands_s2", "dates_s1", "dates_s2")
 
 FORMAT = "load_sits describes the format; numpy.savez writes it"
 
@@ -23,7 +25,7 @@ def load_sits(path: str | os.PathLike) -> Bunch:
     Parameters
     ----------
     path : str or path-like
-        An npz (`numpy.savez`) with the arrays listed below.
+        An npz (`numpy.savez`) with the arrays listed below; X_s1, X_s2 and y are needed.
 
     Returns
     -------
@@ -35,10 +37,14 @@ def load_sits(path: str | os.PathLike) -> Bunch:
         y : ndarray of shape (n,)
             Classes.
         groups : ndarray of shape (n,)
-            Spatial cell of each object, for spatially disjoint splits.
+            Spatial cell of each object, for spatially disjoint splits. Not in the file: one for
+            each object.
         class_names : ndarray of shape (n_classes,)
+            Not in the file: the classes of y, sorted.
         bands_s1, bands_s2 : ndarrays of shape (C1,) and (C2,)
+            Not in the file: numbers from 0.
         dates_s1, dates_s2 : ndarrays of shape (T1,) and (T2,)
+            Not in the file: numbers from 0, as of steps that are equally spaced.
 
     Raises
     ------
@@ -71,15 +77,17 @@ def load_sits(path: str | os.PathLike) -> Bunch:
             ) from error
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError(f"{path} holds a single array and is no npz. {FORMAT}.")
-        data = Bunch(**{key: _read(archive, key, path) for key in KEYS})
+        keys = [key for key in KEYS if key in archive or key in NEEDED]
+        data = {key: _read(archive, key, path) for key in keys}
+    _check_series(data, path)
+    data = _derived(data) | data
     _check_shapes(data, path)
-    return data
+    return Bunch(**{key: data[key] for key in KEYS})
 
 
 def _read(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
     if key not in archive:
-        remedy = {"groups": " (without spatial grouping, give each object a group of its own)"}
-        raise ValueError(f"{path} has no array {key!r}. Add it{remedy.get(key, '')}; {FORMAT}.")
+        raise ValueError(f"{path} has no array {key!r}. Add it; {FORMAT}.")
     try:
         return np.asarray(archive[key])
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -89,15 +97,32 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
         ) from error
 
 
-def _check_shapes(data: Bunch, path: Path) -> None:
+def _check_series(data: dict[str, np.ndarray], path: Path) -> None:
     for key in SERIES:
         if data[key].ndim != 3 or data[key].dtype.kind != "f":
             raise ValueError(
                 f"{path}: {key!r} is {data[key].dtype} of shape {data[key].shape}. "
                 "Give floats of shape (n, T, C): n objects, T dates, C bands."
             )
-    n, n_dates_s1, n_bands_s1 = data.X_s1.shape
-    _, n_dates_s2, n_bands_s2 = data.X_s2.shape
+
+
+def _derived(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what a file may leave out, from what it has."""
+    n, n_dates_s1, n_bands_s1 = data["X_s1"].shape
+    _, n_dates_s2, n_bands_s2 = data["X_s2"].shape
+    return {
+        "groups": np.arange(n),
+        "class_names": np.unique(data["y"]),
+        "bands_s1": np.arange(n_bands_s1),
+        "bands_s2": np.arange(n_bands_s2),
+        "dates_s1": np.arange(n_dates_s1),
+        "dates_s2": np.arange(n_dates_s2),
+    }
+
+
+def _check_shapes(data: dict[str, np.ndarray], path: Path) -> None:
+    n, n_dates_s1, n_bands_s1 = data["X_s1"].shape
+    _, n_dates_s2, n_bands_s2 = data["X_s2"].shape
     expected = {
         "X_s2": (n, n_dates_s2, n_bands_s2),
         "y": (n,),
@@ -107,7 +132,7 @@ def _check_shapes(data: Bunch, path: Path) -> None:
         "dates_s1": (n_dates_s1,),
         "dates_s2": (n_dates_s2,),
     }
-    unknown = np.setdiff1d(data.y, data.class_names)
+    unknown = np.setdiff1d(data["y"], data["class_names"])
     if len(unknown):
         raise ValueError(
             f"{path}: 'y' holds {unknown.tolist()[:5]}, which 'class_names' does not. Give every "
@@ -116,6 +141,6 @@ def _check_shapes(data: Bunch, path: Path) -> None:
     for key, shape in expected.items():
         if data[key].shape != shape:
             raise ValueError(
-                f"{path}: {key!r} has shape {data[key].shape}, but X_s1 is {data.X_s1.shape} and "
-                f"X_s2 is {data.X_s2.shape}, (n, T, C) each. Give {key!r} the shape {shape}."
+                f"{path}: {key!r} has shape {data[key].shape}, but X_s1 is {data['X_s1'].shape} "
+                f"and X_s2 is {data['X_s2'].shape}, (n, T, C) each. Give {key!r} the shape {shape}."
             )

@@ -9,11 +9,24 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gkd._common.checks import fresh_fit
-from sklearn_gkd._common.compat import Interval, check_feature_names_in, fit_context
+from sklearn_gkd._common.compat import (
+    Interval,
+    check_feature_names_in,
+    fit_context,
+    get_feature_names,
+    wrap_output,
+)
+from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
+from sklearn_gkd._common.labels import read_channels, validate_columns
 from sklearn_gkd._common.series import as_table, series_shape
 
 
-class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
+class SeriesTransformer(  # which makes frames itself, of tables alone
+    TransformerMixin,
+    BaseEstimator,
+    ABC,
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]
+):
     """Transformer of series that come as (n, T, C) or as tables (n, T * C).
 
     A subclass writes `_learn` and `_transform`, which are given series (n, T, C) with gaps (NaN)
@@ -48,13 +61,29 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
             was fitted before is then left as it was.
         """
         with fresh_fit(self):
-            table, shape = as_table(X, "X")
-            table = self._check_table(table, reset=True)
-            self.series_shape_ = series_shape(
-                table.shape[1], shape, self.n_channels, "X", "n_channels"
-            )
+            given, shape = as_table(X, "X")
+            table = self._check_table(given, reset=True)
+            n_channels = self._channels(given)
+            self.series_shape_ = series_shape(table.shape[1], shape, n_channels, "X", "n_channels")
             self._learn(table.reshape(-1, *self.series_shape_))
         return self
+
+    def fit_transform(self, X, y=None):
+        """Fit, and transform the training series.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            As in `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray or DataFrame
+            As of `transform`.
+        """
+        return self.fit(X, y).transform(X)
 
     def transform(self, X):
         """Transform series of the dates and channels that fit saw.
@@ -68,7 +97,8 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         ndarray, 3-D where X is and a table where X is one
-            float32 if X is, float64 otherwise.
+            float32 if X is, float64 otherwise. With ``set_output``, or scikit-learn's
+            ``set_config(transform_output=...)``, a table is a DataFrame.
 
         Raises
         ------
@@ -85,7 +115,9 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
             )
         table = self._check_table(table, reset=False, copy=True)
         series = self._transform(table.reshape(-1, *self.series_shape_))
-        return series.reshape(len(series), -1) if shape is None else series
+        if shape is not None:
+            return series
+        return wrap_output("transform", series.reshape(len(series), -1), X, self)
 
     @abstractmethod
     def _learn(self, series: np.ndarray) -> None:
@@ -95,19 +127,32 @@ class SeriesTransformer(TransformerMixin, BaseEstimator, ABC):
     def _transform(self, series: np.ndarray) -> np.ndarray:
         """Return series (n, T', C') from series (n, T, C), a copy that may be changed in place."""
 
-    def _check_table(self, table: Any, **kwargs: Any) -> np.ndarray:
-        return validate_data(
+    def _check_table(self, table: Any, *, reset: bool, copy: bool = False) -> np.ndarray:
+        checked = validate_data(
             self,
             table,
+            reset=reset,
+            copy=copy,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
-            **kwargs,
         )
+        validate_columns(self, table, "X", reset=reset)
+        self._channels(table)
+        return checked
+
+    def _channels(self, table: Any) -> int | None:
+        """Return the number of channels of a table: fit's, n_channels, or what its names say."""
+        _, in_fit = getattr(self, "series_shape_", (0, 1))
+        n_channels = in_fit if in_fit > 1 else self.n_channels
+        return read_channels(get_feature_names(table), n_channels, "X", "n_channels")
 
     def _names_in(self, input_features) -> np.ndarray:
         """Return the names of the columns that fit saw, as (T, C)."""
         check_is_fitted(self)
         return check_feature_names_in(self, input_features).reshape(self.series_shape_)
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return OF_SERIES
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -182,7 +182,7 @@ class SpectralIndices(SeriesTransformer):
         self._pairs()
 
     def _transform(self, series):
-        series += self.offset
+        series += float(self.offset)  # in the precision of X, whatever number it is
         appended = [
             _normalized_difference(series[..., a], series[..., b]) for a, b in self._pairs()
         ]

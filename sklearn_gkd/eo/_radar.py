@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from sklearn_gkd._common.compat import Interval, validate_params
+from sklearn_gkd._common.series import as_array
 
 
 def to_decibel(power):
@@ -27,7 +28,7 @@ def to_decibel(power):
     >>> to_decibel([1.0, 0.1, 0.0])
     array([  0., -10.,  nan])
     """
-    power = _floats(power)
+    power = _floats(power, "power")
     return 10 * np.log10(np.where(power > 0, power, np.nan))
 
 
@@ -50,7 +51,7 @@ def from_decibel(decibel):
     >>> from_decibel([0.0, -10.0])
     array([1. , 0.1])
     """
-    return 10 ** (_floats(decibel) / 10)
+    return 10 ** (_floats(decibel, "decibel") / 10)
 
 
 @validate_params(
@@ -96,7 +97,7 @@ def despeckle(stack, window=7):
     >>> float(stack.std().round(2)), float(despeckle(stack).std().round(2))
     (0.5, 0.12)
     """
-    stack = _floats(stack)
+    stack = _floats(stack, "stack")
     if stack.ndim != 3:
         raise ValueError(f"stack has shape {stack.shape}. Give (T, height, width).")
     if (stack < 0).any():
@@ -116,6 +117,6 @@ def despeckle(stack, window=7):
     return np.where(observed, means * mean_ratio, np.nan).astype(stack.dtype)
 
 
-def _floats(values) -> np.ndarray:
-    values = np.asarray(values)
+def _floats(values, name: str) -> np.ndarray:
+    values = np.asarray(as_array(values, name))
     return values if values.dtype == np.float32 else values.astype(np.float64)

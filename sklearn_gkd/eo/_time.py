@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import OneToOneFeatureMixin
 
+from sklearn_gkd._common.fitted_state import FloatArray
 from sklearn_gkd.eo._base import SeriesTransformer, as_days
 
 
@@ -21,8 +22,9 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
     Parameters
     ----------
     n_channels : int, default=None
-        Channels of series that come as a table (n, T * C), time-major. None: one channel of T
-        steps. Series of shape (n, T, C) do not need it.
+        Channels of series that come as a table (n, T * C), time-major. None: read off column
+        names such as ``VV_d012``, and one channel of T steps where there are none. Series of shape
+        (n, T, C) do not need it.
     dates : array-like of shape (T,), default=None
         When each step was acquired, in order: dates (``"2016-01-12"``, datetime64) or numbers of
         days. None: equally spaced.
@@ -103,6 +105,13 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
             series, self.days_, row, channel, before[gap], after[gap], self.days_[step]
         )
         return series
+
+    def _fitted_state(self):
+        return {
+            **super()._fitted_state(),
+            "medians_": FloatArray(("T", "C")),
+            "days_": FloatArray(("T",)),
+        }
 
 
 class Resample(SeriesTransformer):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import RidgeCV
@@ -18,8 +19,10 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_gkd._common.compat import num_samples, safe_indexing
+from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
+from sklearn_gkd._common.labels import read_channels
 from sklearn_gkd._common.series import as_table, series_shape
+from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import IgnorePrivileged, SeriesClassifier
 from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
 
@@ -58,8 +61,9 @@ def student_alone_longer(estimator, split: Split) -> np.ndarray:
     """
     student = estimator._net("student")
     teacher_epochs = getattr(estimator._teacher(), "max_epochs", student.max_epochs)
-    student.set_params(max_epochs=student.max_epochs + teacher_epochs)
-    return student_alone(estimator.set_params(student=student, n_iter_no_change=None), split)
+    own = "student__max_epochs" if isinstance(estimator.student, NeuralNet) else "max_epochs"
+    estimator.set_params(**{own: student.max_epochs + teacher_epochs}, n_iter_no_change=None)
+    return student_alone(estimator, split)
 
 
 def estimator_and_teacher(estimator, split: Split) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +145,8 @@ def _shuffled(X_priv, rng: np.random.RandomState):
     order = np.arange(num_samples(X_priv))
     known = np.flatnonzero(has_information(X_priv, "X_priv"))
     order[known] = rng.permutation(known)
-    return safe_indexing(X_priv, order)
+    permuted = safe_indexing(X_priv, order)
+    return permuted.set_axis(X_priv.index) if isinstance(X_priv, pd.DataFrame) else permuted
 
 
 class Tables(NamedTuple):
@@ -158,7 +163,8 @@ def _tables(estimator, split: Split) -> Tables:
     X, shape = as_table(split.X, "X")
     X_test, _ = as_table(split.X_test, "X")
     X, X_test = np.asarray(X), np.asarray(X_test)
-    shape = series_shape(X.shape[1], shape, estimator.n_channels, "X", "n_channels")
+    n_channels = read_channels(get_feature_names(split.X), estimator.n_channels, "X", "n_channels")
+    shape = series_shape(X.shape[1], shape, n_channels, "X", "n_channels")
     reader = PrivilegedReader(estimator.priv_transformer, estimator.n_channels_priv)
     reader.fit(split.X_priv, split.y, np.arange(len(X)))
     view, known = reader.read(split.X_priv, "X_priv")
@@ -223,7 +229,7 @@ def _net_on_both(estimator, view_shapes, dropped: float) -> SeriesClassifier:
         module__dropped=dropped,
     )
     shared = SeriesClassifier().get_params(deep=False).keys() & estimator.get_params(deep=False)
-    params = {name: getattr(estimator, name) for name in shared - {"n_channels"}}
+    params = {name: getattr(estimator, name) for name in shared - {"n_channels", *BUDGET}}
     return SeriesClassifier(net, **params)
 
 

@@ -104,7 +104,7 @@ class GainDisplay:
         """
         n_methods = len(self.table)
         if ax is None:
-            ax = _pyplot().subplots(figsize=(7, 1.4 + 0.4 * n_methods), layout="constrained")[1]
+            ax = pyplot().subplots(figsize=(7, 1.4 + 0.4 * n_methods), layout="constrained")[1]
         position = np.arange(n_methods)
         points = 100 * self.table
         for i, method in enumerate(self.table.index):
@@ -212,7 +212,7 @@ class TrainingCurvesDisplay:
         shown = [name for name in labels if any(name in curves for curves in self.curves.values())]
         if ax is None:
             size = (4.2 * len(shown), 3.2)
-            ax = _pyplot().subplots(1, len(shown), figsize=size, layout="constrained")[1]
+            ax = pyplot().subplots(1, len(shown), figsize=size, layout="constrained")[1]
         self.ax_ = np.atleast_1d(ax)
         for panel, name in zip(self.ax_, shown, strict=True):
             for role, curves in self.curves.items():
@@ -298,7 +298,7 @@ class ClassGainDisplay:
         """
         n_classes = len(self.f_measures)
         if ax is None:
-            ax = _pyplot().subplots(figsize=(6, 1.4 + 0.35 * n_classes), layout="constrained")[1]
+            ax = pyplot().subplots(figsize=(6, 1.4 + 0.35 * n_classes), layout="constrained")[1]
         position = np.arange(n_classes)
         student, baseline = self.f_measures["student"], self.f_measures["baseline"]
         ax.hlines(position, baseline, student, color="0.75", linewidth=2, zorder=1)
@@ -315,7 +315,8 @@ class ClassGainDisplay:
         return self
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Return matplotlib.pyplot, or say which extra has it."""
     with missing_extra("plot", "A display"):
         import matplotlib.pyplot as plt
     return plt

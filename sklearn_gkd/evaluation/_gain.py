@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_gkd._common.compat import num_samples, safe_indexing
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import as_array, as_column
 from sklearn_gkd._common.splitting import folds, hold_out
 from sklearn_gkd._estimators._classifier import GKDClassifier
@@ -114,6 +115,7 @@ def privileged_gain(
     {'forest': 6, 'student alone': 6, 'student alone, longer': 6, 'estimator': 6, 'teacher': 6,
     'permuted X_priv': 6, 'self-distillation': 6, 'imputation': 6, 'modality dropout': 6}
     """
+    check_rows(X=X, y=y, X_priv=X_priv, groups=groups)
     X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), as_column(y, "y")
     groups = None if groups is None else as_column(groups, "groups")
     unlabeled = Pair("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled, False)

@@ -4,12 +4,14 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
 from torch import nn
 
 
-class SeriesNet(NeuralNet):
+class SeriesNet(ClassifierMixin, NeuralNet):
     """Skorch net for a network on series, to give as teacher or student.
 
     It holds its network's parameters, learning rate, epochs, batch size, optimizer and callbacks,
@@ -35,7 +37,12 @@ class SeriesNet(NeuralNet):
 
     Notes
     -----
-    skorch's callbacks log each net. A search clones them, so it must be possible to copy them:
+    skorch's callbacks score, save and freeze as they do elsewhere: a score is of the rows that have
+    a label, whose classes are codes (places in ``classes_``), and parameters go by the network's
+    own names (``Freezer("body.*")``, ``optimizer__param_groups=[("head.*", {"lr": 1e-4})]``). What
+    looks at validation rows needs some: `validation_fraction` or `X_val`.
+
+    They log each net. A search clones them, so it must be possible to copy them:
     ``MlflowLogger(terminate_after_train=False, create_artifact=False, epoch_suffix="_student")``
     can be, within ``mlflow.start_run()``; TensorBoard's writer cannot, and must be made in
     ``on_train_begin`` of a subclass::
@@ -78,6 +85,41 @@ class SeriesNet(NeuralNet):
             **kwargs,
         )
 
+    @property
+    def classes_(self):
+        """Class codes: places in the estimator's ``classes_``."""
+        return np.arange(self.module__n_classes)
+
+    def predict(self, X):
+        """Predict the class codes, places in the estimator's ``classes_``.
+
+        Parameters
+        ----------
+        X : array-like or list of array-like
+            The view, or each of them, as in `predict_proba`.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+        """
+        return self.predict_proba(X).argmax(axis=1)
+
+    def predict_proba(self, X):
+        """Predict the probability of each class, by the net that an estimator has fitted.
+
+        Parameters
+        ----------
+        X : array-like or list of array-like
+            Series in the units that fit saw, (n, T, C) or (n, T * C), without gaps. A teacher's
+            are a list: X, and X_priv after ``priv_transformer_``.
+
+        Returns
+        -------
+        ndarray of float32 of shape (n, n_classes)
+            Columns in the order of the estimator's ``classes_``.
+        """
+        return super().predict_proba(X)
+
     def get_params(self, deep=True, **kwargs):
         """Return the parameters; without `deep`, those of skorch only where they were changed.
 
@@ -95,11 +137,11 @@ class SeriesNet(NeuralNet):
         return {
             name: value
             for name, value in params.items()
-            if name != "_params_to_validate" and not _is_alike(value, defaults.get(name, own))
+            if name != "_params_to_validate" and not is_alike(value, defaults.get(name, own))
         }
 
 
-def _is_alike(value: Any, default: Any) -> bool:
+def is_alike(value: Any, default: Any) -> bool:
     """Return whether a value is the default, or a copy of it as pickle makes them."""
     contents = [getattr(v, "__dict__", v) for v in (value, default)]
     return value is default or (type(value) is type(default) and contents[0] == contents[1])

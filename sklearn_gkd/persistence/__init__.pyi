@@ -1,5 +1,5 @@
+from ._allowed import Unsaved
 from ._onnx import to_onnx
-from ._packing import Unsaved
 from ._safetensors import load_model, save_model
 
 __all__ = [

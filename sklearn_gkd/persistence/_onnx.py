@@ -1,4 +1,4 @@
-"""A fitted classifier, and the steps before it, as one ONNX graph; see `persistence.to_onnx`."""
+"""Export of a fitted classifier, with the steps before it, as one ONNX graph."""
 
 import os
 import warnings
@@ -9,21 +9,13 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    MaxAbsScaler,
-    MinMaxScaler,
-    RobustScaler,
-    StandardScaler,
-)
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sklearn_gkd._common.files import missing_extra, write_whole
-from sklearn_gkd._estimators._base import NetClassifier
-from sklearn_gkd.eo._time import GapFiller
-
-_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
+from sklearn_gkd._estimators._net_classifier import NetClassifier
+from sklearn_gkd._training.torch_state import plain_torch
+from sklearn_gkd.persistence._onnx_steps import as_module, reshaped_to
 
 
 def onnx_bytes(estimator: Any) -> bytes:
@@ -41,7 +33,7 @@ def onnx_bytes(estimator: Any) -> bytes:
         )
     for _, step in steps:
         check_is_fitted(step)
-    graph = nn.Sequential(*(_as_module(name, step) for name, step in before), _Decide(classifier))
+    graph = nn.Sequential(*(as_module(name, step) for name, step in before), _Decide(classifier))
     with warnings.catch_warnings():
         # The exporter copies a class that torch itself deprecates.
         warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec", FutureWarning)
@@ -80,118 +72,26 @@ class _Decide(nn.Module):
         return logits.argmax(dim=1), logits.softmax(dim=1)
 
 
-class _Affine(nn.Module):
-    """A scaler of scikit-learn, in double precision as there."""
-
-    factor: Tensor
-    offset: Tensor
-
-    def __init__(self, factor: Any, offset: Any):
-        super().__init__()
-        self.register_buffer("factor", torch.tensor(factor, dtype=torch.float64))
-        self.register_buffer("offset", torch.tensor(offset, dtype=torch.float64))
-
-    def forward(self, X: Tensor) -> Tensor:
-        return (X.double() * self.factor + self.offset).float()
-
-
-class _FillGaps(nn.Module):
-    """`eo.GapFiller`, date by date: ONNX has no running maximum."""
-
-    medians: Tensor
-
-    def __init__(self, filler: GapFiller):
-        super().__init__()
-        self.shape = filler.series_shape_
-        self.register_buffer("medians", torch.tensor(filler.medians_, dtype=torch.float64))
-        self.days = filler.days_.tolist()
-
-    def forward(self, X: Tensor) -> Tensor:
-        series = X.double().reshape(-1, *self.shape)
-        gap = series.isnan()
-        series = torch.where(gap.all(dim=1, keepdim=True), self.medians, series)
-        before, day_before = self._nearest(series, range(len(self.medians)))
-        after, day_after = self._nearest(series, range(len(self.medians) - 1, -1, -1))
-        day = torch.tensor(self.days, dtype=torch.float64)[:, None]
-        before, day_before = (
-            torch.where(before.isnan(), after, before),
-            torch.where(before.isnan(), day_after, day_before),
-        )
-        after, day_after = (
-            torch.where(after.isnan(), before, after),
-            torch.where(after.isnan(), day_before, day_after),
-        )
-        span = day_after - day_before
-        weight = (day - day_before) / torch.where(span > 0, span, torch.inf)
-        filled = torch.where(series.isnan(), before + weight * (after - before), series)
-        return filled.float().reshape(X.shape)
-
-    def _nearest(self, series: Tensor, steps: range) -> tuple[Tensor, Tensor]:
-        """Return the last observed value, NaN if none, and its day, going through these steps."""
-        value = torch.full_like(series[:, 0], torch.nan)
-        at = torch.zeros_like(value)
-        found = {}
-        for step in steps:
-            observed = ~series[:, step].isnan()
-            value = torch.where(observed, series[:, step], value)
-            at = torch.where(observed, self.days[step], at)
-            found[step] = value, at
-        values, ats = zip(*(found[step] for step in sorted(found)), strict=True)
-        return torch.stack(values, dim=1), torch.stack(ats, dim=1)
-
-
-def _as_module(name: str, step: Any) -> nn.Module:
-    """Return what a step before the classifier does, or raise a TypeError that names it."""
-    if type(step) is GapFiller:
-        return _FillGaps(step)
-    if type(step) in _SCALERS and not getattr(step, "clip", False):
-        return _Affine(*_affine(step))
-    if (shape := _reshape(step)) is not None:
-        return nn.Unflatten(1, shape) if len(shape) == 2 else nn.Flatten()
-    raise TypeError(
-        f"Step {name!r} is {step!r}, which to_onnx does not export. It exports eo.GapFiller, "
-        "StandardScaler, MinMaxScaler, MaxAbsScaler and RobustScaler without clip, and "
-        'FunctionTransformer(np.reshape, kw_args={"shape": (-1, ...)}).'
-    )
-
-
-def _affine(scaler: Any) -> tuple[Any, Any]:
-    """Return the factor and the offset of each column."""
-    if type(scaler) is MinMaxScaler:
-        return scaler.scale_, scaler.min_
-    centre: Any = None
-    if type(scaler) is RobustScaler:
-        centre = scaler.center_
-    if type(scaler) is StandardScaler and scaler.with_mean:
-        centre = scaler.mean_
-    factor = 1.0 if scaler.scale_ is None else 1 / scaler.scale_
-    return factor, 0.0 if centre is None else -centre * factor
-
-
-def _reshape(step: Any) -> tuple[int, ...] | None:
-    """Return the shape of a row that a step reshapes to, None where it does something else."""
-    if not (isinstance(step, FunctionTransformer) and step.func is np.reshape):
-        return None
-    kw_args = step.kw_args or {}
-    if kw_args.keys() not in ({"shape"}, {"newshape"}):  # the name before numpy 2.1
-        return None
-    [(n_rows, *shape)] = kw_args.values()
-    return tuple(shape) if n_rows == -1 else None
-
-
 def _input_shape(before: list, classifier: NetClassifier) -> tuple[int, ...]:
     """Return the shape of a row of X: a table where fit saw one, or where a step reshapes one."""
-    shape = classifier.series_shape_
     mean = getattr(classifier, classifier._predicts_with).module_.mean_0
-    is_table = classifier.n_channels is not None or mean.shape == shape
-    if is_table or any(_reshape(step) for step in before):
-        return (prod(shape),)
-    return shape
+    of_columns = classifier.n_channels is not None or hasattr(classifier, "feature_names_in_")
+    is_table = of_columns or mean.shape == classifier.series_shape_
+    # Scaling and reshaping leave the number of columns as it is; steps of eo may change it.
+    first = next(step for step in [*before, classifier] if hasattr(step, "series_shape_"))
+    if is_table or any(reshaped_to(step) for step in before):
+        return (prod(first.series_shape_),)
+    return first.series_shape_
 
 
 def _labels(classes: np.ndarray) -> np.ndarray:
     """Return the classes as ONNX has them: strings, int64, or numbers as they are."""
     if classes.dtype.kind in "iu":
+        if classes.max() > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"classes_ hold {classes.max()}, and the labels of an ONNX model are int64. Fit on "
+                "smaller numbers, or on strings."
+            )
         return classes.astype(np.int64)
     if classes.dtype.kind in "OU":
         if not all(isinstance(label, str) for label in classes):
@@ -200,22 +100,30 @@ def _labels(classes: np.ndarray) -> np.ndarray:
                 "on strings, or on numbers."
             )
         return classes.astype(object)
+    if classes.dtype not in (bool, np.float16, np.float32, np.float64):
+        raise ValueError(
+            f"classes_ have dtype {classes.dtype}, which the labels of an ONNX model have not. Fit "
+            "on strings, or on integers."
+        )
     return classes
 
 
+@plain_torch()
 def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     """Write the student, with its scaling and the steps before it, as an ONNX model.
 
     The model has one input, ``X``, float32 of any number of rows: a table (n, T * C) where the
-    classifier was fitted on a table or a step reshapes one, otherwise series (n, T, C). It has two
+    classifier was fitted on a table or a step reshapes one, otherwise series (n, T, C), with the
+    dates and channels that the first step was fitted on. It has two
     outputs, named as sklearn-onnx names them: ``label`` (n,), of the type of the classes, and
     ``probabilities`` (n, n_classes), float32, in the order of ``classes_``.
 
     Parameters
     ----------
     estimator : GKDClassifier, SeriesClassifier, or a Pipeline that ends in one
-        Fitted. Steps before it may be `eo.GapFiller`, scikit-learn's StandardScaler,
-        MinMaxScaler, MaxAbsScaler and RobustScaler (without clip), "passthrough", and
+        Fitted. Steps before it may be `eo.CloudMask`, `eo.GapFiller`, `eo.Resample` and
+        `eo.SpectralIndices`, scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler and
+        RobustScaler (without clip), "passthrough", and
         ``FunctionTransformer(np.reshape, kw_args={"shape": (-1, ...)})``.
     path : str or path-like
         The file.
@@ -225,7 +133,7 @@ def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     TypeError
         If the estimator, or a step of the Pipeline, is another; the message names the step.
     ValueError
-        If it is not fitted, or its classes are of several types.
+        If it is not fitted, or its classes are of several types, or of one that ONNX lacks.
     ModuleNotFoundError
         Without the extra ``onnx``.
 

@@ -1,58 +1,45 @@
-"""A fitted estimator as plain JSON and tensors, and back, by an allow-list of classes."""
+"""A fitted estimator as plain JSON and tensors.
 
-from collections.abc import Mapping
+Its class declares what of it is fitted: see `_common.fitted_state`.
+"""
+
+from datetime import date
 from inspect import signature
-from math import prod
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
-from torch import Tensor, nn
+from torch import Tensor
 
-from sklearn_gkd._common.compat import validate_parameter_constraints
-from sklearn_gkd._common.series import Scaling, Shape
-from sklearn_gkd._estimators._baselines import SeriesClassifier
-from sklearn_gkd._estimators._classifier import GKDClassifier
-from sklearn_gkd._estimators._privileged import PrivilegedReader
-from sklearn_gkd._training.predicting import Standardized
-from sklearn_gkd._training.randomness import seeded
-from sklearn_gkd.eo._time import GapFiller
-from sklearn_gkd.networks._architectures import NETWORKS
+from sklearn_gkd._common.fitted_state import (
+    Attribute,
+    ColumnNames,
+    Count,
+    FloatArray,
+    Labels,
+    Net,
+    Part,
+    Sizes,
+    Transformer,
+)
 from sklearn_gkd.networks._net import SeriesNet
-
-Networks = Mapping[str, type[nn.Module]]
-
-_ESTIMATORS = {cls.__name__: cls for cls in (GKDClassifier, SeriesClassifier, GapFiller)}
-
-_ACTIVATIONS = {
-    cls.__name__: cls
-    for cls in (nn.ELU, nn.GELU, nn.Identity, nn.LeakyReLU, nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Tanh)
-}
-
-_OF_THE_MACHINE = {"checkpoint", "device", "memory"}
-
-_LABELS = "biufUO"  # kinds of dtype
+from sklearn_gkd.persistence._allowed import (
+    ESTIMATORS,
+    OF_THE_MACHINE,
+    PLAIN,
+    Networks,
+    Unsaved,
+    fitted_steps,
+    is_net_parameter,
+    named_classes,
+    needs_parameters,
+)
 
 _SET_IN_FIT = {"network", "scalings", "shapes", "n_classes"}
-
-
-class Unsaved:
-    """Stands for a parameter that `save_model` could not write; `fit` refuses it by name.
-
-    Parameters
-    ----------
-    description : str
-        What the parameter was.
-    """
-
-    def __init__(self, description: str):
-        self.description = description
-
-    def __repr__(self):
-        return f"<not saved: {self.description}>"
 
 
 class Packer:
@@ -60,47 +47,28 @@ class Packer:
 
     def __init__(self, tensors: dict[str, Tensor], networks: Networks | None, with_teacher: bool):
         self.tensors = tensors
-        self.name_of = {cls: name for name, cls in _names(networks).items()}
+        self.name_of = {cls: name for name, cls in named_classes(networks).items()}
         self.with_teacher = with_teacher
+
+    def model(self, estimator: Any) -> dict:
+        """Return the estimator that `save_model` is given."""
+        _check_can_be_saved(estimator)
+        last = _last_step(estimator)
+        if self.with_teacher and not hasattr(last, "teacher_"):
+            raise ValueError(
+                f"teacher=True, but {type(last).__name__} has no teacher_. Leave it out: "
+                "teacher=False."
+            )
+        return self.estimator(estimator)
 
     def estimator(self, estimator: Any, prefix: str = "") -> dict:
         """Return class, parameters and what was fitted; tensors are named by the prefix."""
-        if isinstance(estimator, Pipeline):
-            steps = [
-                (name, self.estimator(step, f"{prefix}{name}."))
-                for name, step in estimator.steps
-                if step not in (None, "passthrough")
-            ]
-            return {"class": "Pipeline", "steps": steps}
-        if type(estimator) not in _ESTIMATORS.values():
-            raise TypeError(
-                f"save_model was given a {type(estimator).__name__}; it writes "
-                f"{', '.join(_ESTIMATORS)} and Pipelines of them. Save the rest by joblib, for "
-                "readers who trust you."
-            )
-        check_is_fitted(estimator)
-        packed = {
-            "class": type(estimator).__name__,
-            "params": self._params(estimator),
-            "series_shape": estimator.series_shape_,
-        }
-        if hasattr(estimator, "feature_names_in_"):
-            packed["feature_names"] = estimator.feature_names_in_.tolist()
-        if isinstance(estimator, GapFiller):
-            self.tensors[f"{prefix}medians_"] = torch.tensor(estimator.medians_)
-            self.tensors[f"{prefix}days_"] = torch.tensor(estimator.days_)
-            return packed
-        packed["classes"] = self._classes(estimator.classes_)
-        packed["priv_shape"] = getattr(estimator, "priv_shape_", None)
-        net = estimator._predicts_with
-        packed[net] = self._net(getattr(estimator, net), f"{prefix}{net}.")
-        if self.with_teacher:
-            packed |= self._teacher(estimator, prefix)
-        return packed
+        return {**self._unfitted(estimator), "fitted": self._fitted(estimator, prefix)}
 
     def plain(self, value: Any) -> Any:
         """Return a value as JSON; raise a TypeError where it is no plain value."""
-        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, np.generic) and value.dtype.kind in PLAIN:
+            value = value.item()
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, list):
@@ -113,8 +81,8 @@ class Packer:
             return {"module": self.name_of[value]}
         if isinstance(value, Unsaved):
             return {"unsaved": value.description}
-        if type(value) is GapFiller:
-            return {"GapFiller": self._params(value)}
+        if type(value) in ESTIMATORS.values():
+            return {"estimator": self._unfitted(value)}
         if type(value) is SeriesNet:
             default = signature(SeriesNet).parameters
             params = {
@@ -122,7 +90,7 @@ class Packer:
                 for name, param in value.get_params(deep=False).items()
                 if name not in default or param is not default[name].default
             }
-            if all(_is_net_parameter(name) for name in params):
+            if all(is_net_parameter(name) for name in params):
                 return {"SeriesNet": {name: self.plain(param) for name, param in params.items()}}
         raise TypeError(f"{value!r} is no plain value")
 
@@ -132,25 +100,75 @@ class Packer:
         except TypeError:
             return {"unsaved": repr(value)}
 
-    def _params(self, estimator: Any) -> dict:
+    def _unfitted(self, estimator: Any) -> dict:
+        """Return class and parameters; what is no plain value is described, or a TypeError."""
+        write = self.plain if needs_parameters(type(estimator)) else self._plain_or_described
+        params = {}
+        for name, value in estimator.get_params(deep=False).items():
+            if name in OF_THE_MACHINE:
+                continue
+            if "array-like" in estimator._parameter_constraints.get(name, []) and value is not None:
+                value = _listed(value)
+            try:
+                params[name] = write(value)
+            except TypeError as error:
+                raise TypeError(
+                    f"{name} of {type(estimator).__name__}: {error} that save_model writes. Give "
+                    "numbers, strings, or a list of them."
+                ) from None
+        return {"class": type(estimator).__name__, "params": params}
+
+    def _fitted(self, owner: Any, prefix: str) -> dict:
+        """Return the attributes that an object's class declares, or those of a Pipeline's steps."""
+        if isinstance(owner, Pipeline):
+            return {
+                name: self._fitted(step, f"{prefix}{name}.") for name, step in fitted_steps(owner)
+            }
         return {
-            name: self._plain_or_described(value)
-            for name, value in estimator.get_params(deep=False).items()
-            if name not in _OF_THE_MACHINE
+            name: self._attribute(getattr(owner, name), attribute, f"{prefix}{name}")
+            for name, attribute in owner._fitted_state().items()
+            if (self.with_teacher or not attribute.of_teacher)
+            and not (attribute.optional and getattr(owner, name, None) is None)
         }
 
-    def _classes(self, classes: np.ndarray) -> dict:
-        if classes.dtype.kind not in _LABELS:
+    def _attribute(self, value: Any, attribute: Attribute, path: str) -> Any:
+        match attribute:
+            case Sizes():
+                return list(value)
+            case Count():
+                return int(value)
+            case FloatArray():
+                self.tensors[path] = torch.tensor(value)
+                return "tensor"
+            case ColumnNames():
+                return value.tolist()
+            case Labels():
+                return self._labels(value)
+            case Net():
+                return self._net(value, path)
+            case Transformer():
+                return self._transformer(value, path)
+            case Part():
+                return self._fitted(value, f"{path}.")
+        raise NotImplementedError(attribute)
+
+    def _labels(self, labels: np.ndarray) -> dict:
+        if labels.dtype.kind not in PLAIN + "O":
             raise ValueError(
-                f"classes_ have dtype {classes.dtype}, which save_model does not write. Fit on "
+                f"classes_ have dtype {labels.dtype}, which save_model does not write. Fit on "
                 "labels that are strings, numbers or booleans."
             )
-        return {"dtype": classes.dtype.str, "values": self.plain(classes.tolist())}
+        return {"dtype": labels.dtype.str, "values": self.plain(labels.tolist())}
 
-    def _net(self, net: NeuralNet, prefix: str) -> dict:
+    def _net(self, net: Any, path: str) -> dict:
+        if not isinstance(net, NeuralNet):
+            raise ValueError(
+                f"teacher=True, but {path} is {net!r}, and only a net can be written. Leave it "
+                "out: teacher=False."
+            )
         module = getattr(net.module_, "_orig_mod", net.module_)  # where torch.compile wraps it
         for name, tensor in module.state_dict().items():
-            self.tensors[prefix + name] = tensor.clone(memory_format=torch.contiguous_format)
+            self.tensors[f"{path}.{name}"] = tensor.clone(memory_format=torch.contiguous_format)
         params = net.get_params_for("module")
         network = params["network"]
         params = {name: value for name, value in params.items() if name not in _SET_IN_FIT}
@@ -169,179 +187,38 @@ class Packer:
         ]
         return {**packed, "history": history}
 
-    def _teacher(self, estimator: Any, prefix: str) -> dict:
-        teacher = getattr(estimator, "teacher_", None)
-        if not isinstance(teacher, NeuralNet):
+    def _transformer(self, transformer: Any, path: str) -> dict:
+        try:
+            _check_can_be_saved(transformer)
+            return self.estimator(transformer, f"{path}.")
+        except TypeError as error:
             raise ValueError(
-                f"teacher=True, but teacher_ is {teacher!r}, and only a net can be written. Leave "
-                "it out: teacher=False."
-            )
-        reader = estimator.priv_reader_
-        if type(reader.transformer) not in (GapFiller, type(None)):
-            raise ValueError(
-                f"teacher=True, but the teacher needs priv_transformer_={reader.transformer!r}, "
-                "and only a GapFiller can be written. Leave the teacher out: teacher=False."
-            )
-        packed: dict[str, Any] = {"teacher_": self._net(teacher, f"{prefix}teacher_.")}
-        if reader.transformer is not None:
-            packed["priv_transformer"] = self.estimator(reader.transformer, f"{prefix}priv.")
-        packed["priv_columns"] = None if reader.columns is None else reader.columns.tolist()
-        return packed
+                f"teacher=True, but the teacher needs priv_transformer_={transformer!r}: {error} "
+                "Or leave the teacher out: teacher=False."
+            ) from None
 
 
-class Unpacker:
-    """Builds an estimator from what `Packer` made, and from nothing else."""
+def _last_step(estimator: Any) -> Any:
+    return _last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
 
-    def __init__(self, tensors: Mapping[str, Tensor], networks: Networks | None):
-        self.tensors = tensors
-        self.classes = _names(networks)
 
-    def estimator(self, packed: dict, prefix: str = "") -> Any:
-        """Return the fitted estimator."""
-        if packed["class"] == "Pipeline":
-            return Pipeline(
-                [(name, self.estimator(step, f"{prefix}{name}.")) for name, step in packed["steps"]]
-            )
-        estimator = self._unfitted(_ESTIMATORS[packed["class"]], packed["params"])
-        estimator.series_shape_ = _shape(packed["series_shape"])
-        estimator.n_features_in_ = prod(estimator.series_shape_)
-        if "feature_names" in packed:
-            estimator.feature_names_in_ = np.array(packed["feature_names"], dtype=object)
-            _check(estimator.feature_names_in_.shape == (estimator.n_features_in_,), "column names")
-        if isinstance(estimator, GapFiller):
-            shape = estimator.series_shape_
-            for name, expected in [("medians_", shape), ("days_", shape[:1])]:
-                values = self.tensors[f"{prefix}{name}"].numpy()
-                _check(values.dtype.kind == "f" and values.shape == expected, name)
-                setattr(estimator, name, values)
-            return estimator
-        estimator.classes_ = self._classes(packed["classes"])
-        n_classes = len(estimator.classes_)
-        net, shapes = estimator._predicts_with, [estimator.series_shape_]
-        setattr(estimator, net, self._net(packed[net], f"{prefix}{net}.", shapes, n_classes))
-        if packed["priv_shape"] is not None:
-            estimator.priv_shape_ = _shape(packed["priv_shape"])
-            shapes.append(estimator.priv_shape_)
-        if "teacher_" in packed:
-            shapes = shapes[1:] if estimator.teacher_view == "privileged" else shapes
-            teacher = self._net(packed["teacher_"], f"{prefix}teacher_.", shapes, n_classes)
-            estimator.teacher_ = teacher
-            estimator.priv_reader_ = self._reader(packed, prefix, estimator)
-            estimator.priv_transformer_ = estimator.priv_reader_.transformer
-        return estimator
-
-    def value(self, packed: Any) -> Any:
-        """Return the value that `Packer.plain` made JSON of."""
-        if isinstance(packed, list):
-            return [self.value(item) for item in packed]
-        if not isinstance(packed, dict):
-            return packed
-        ((kind, content),) = packed.items()
-        if kind == "tuple":
-            return tuple(self.value(content))
-        if kind == "dict":
-            return {self.value(key): self.value(item) for key, item in content}
-        if kind == "module":
-            return self._module(content)
-        if kind == "unsaved":
-            return Unsaved(content)
-        if kind == "GapFiller":
-            return self._unfitted(GapFiller, content)
-        if kind == "SeriesNet":
-            _check(all(_is_net_parameter(name) for name in content), "parameters of a SeriesNet")
-            return SeriesNet(**{name: self.value(param) for name, param in content.items()})
-        raise ValueError(f"it has a value of the unknown kind {kind!r}")
-
-    def _module(self, name: str) -> type[nn.Module]:
-        if name not in self.classes:
-            raise ValueError(
-                f"it names the network {name!r}, which is none of {sorted(self.classes)}. If you "
-                "have its class, give it: load_model(path, networks={name: class})"
-            )
-        return self.classes[name]
-
-    def _unfitted(self, cls: Any, packed: dict) -> Any:
-        params = {name: self.value(value) for name, value in packed.items()}
-        _check(not params.keys() & _OF_THE_MACHINE, "parameters")
-        known = {name: value for name, value in params.items() if not isinstance(value, Unsaved)}
-        validate_parameter_constraints(cls._parameter_constraints, known, cls.__name__)
-        return cls(**params)
-
-    def _classes(self, packed: dict) -> np.ndarray:
-        dtype = np.dtype(packed["dtype"])
-        _check(dtype.kind in _LABELS and dtype.itemsize < 10**6, "classes_")
-        classes = np.array(self.value(packed["values"]), dtype=dtype)
-        _check(classes.ndim == 1 and 1 < len(classes) == len(set(classes.tolist())), "classes_")
-        return classes
-
-    def _net(self, packed: dict, prefix: str, shapes: list[Shape], n_classes: int) -> NeuralNet:
-        tensors = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith(prefix)
-        }
-        params = {
-            **self.value(packed["params"]),
-            "network": self.value(packed["network"]),
-            "scalings": [_scaling(tensors, i, shape) for i, shape in enumerate(shapes)],
-            "shapes": shapes,
-            "n_classes": n_classes,
-        }
-        # Without memory first: a file may ask for any width, but holds only so many weights.
-        with torch.device("meta"):
-            expected = Standardized(**params).state_dict()
-        _check(expected.keys() == tensors.keys(), "names of the weights")
-        for name, weight in expected.items():
-            shape, dtype = tensors[name].shape, tensors[name].dtype
-            if (shape, dtype) != (weight.shape, weight.dtype):
-                raise ValueError(
-                    f"{prefix}{name} is {dtype} of shape {tuple(shape)}, and its network has "
-                    f"{weight.dtype} of shape {tuple(weight.shape)}"
-                )
-        settings = {f"module__{name}": value for name, value in params.items()}
-        net = SeriesNet(Standardized, callbacks="disable", **settings)
-        with seeded(0, torch.device("cpu")):
-            net.initialize()
-        net.module_.load_state_dict(tensors)
-        net.trim_for_prediction()
-        net.history.extend(
-            {name: self.value(value) for name, value in epoch.items()}
-            for epoch in packed["history"]
+def _check_can_be_saved(estimator: Any) -> None:
+    """Raise where an estimator, or a step of it, is not fitted or of a class that is not listed."""
+    if type(estimator) is Pipeline:
+        for _, step in fitted_steps(estimator):
+            _check_can_be_saved(step)
+        return
+    if type(estimator) not in ESTIMATORS.values():
+        raise TypeError(
+            f"save_model was given a {type(estimator).__name__}; it writes "
+            f"{', '.join(ESTIMATORS)}. Save the rest by joblib, for readers who trust you."
         )
-        return net
-
-    def _reader(self, packed: dict, prefix: str, estimator: GKDClassifier) -> PrivilegedReader:
-        reader = PrivilegedReader(None, estimator.n_channels_priv)
-        reader.shape = estimator.priv_shape_
-        if packed["priv_columns"] is not None:
-            reader.columns = np.array(packed["priv_columns"], dtype=object)
-        if "priv_transformer" in packed:
-            reader.transformer = self.estimator(packed["priv_transformer"], f"{prefix}priv.")
-        return reader
+    check_is_fitted(estimator)
 
 
-def _names(networks: Networks | None) -> dict[str, type[nn.Module]]:
-    return {**_ACTIVATIONS, **NETWORKS, **(networks or {})}
-
-
-def _is_net_parameter(name: str) -> bool:
-    return name in signature(NeuralNet).parameters or name.startswith(("module__", "optimizer__"))
-
-
-def _check(condition: bool, what: str) -> None:
-    if not condition:
-        raise ValueError(f"its {what} cannot be what save_model wrote")
-
-
-def _shape(packed: list) -> Shape:
-    n_steps, n_channels = packed
-    _check(type(n_steps) is type(n_channels) is int and min(packed) > 0, "series shape")
-    return n_steps, n_channels
-
-
-def _scaling(tensors: Mapping[str, Tensor], number: int, shape: Shape) -> Scaling:
-    """Return the scaling of a view: per channel, or per column."""
-    arrays = [tensors[f"{name}_{number}"].numpy() for name in ("mean", "scale")]
-    fits = all(a.dtype == np.float32 and a.shape in (shape, shape[1:]) for a in arrays)
-    _check(fits, "scaling")
-    return Scaling(*arrays)
+def _listed(values: Any) -> list | tuple:
+    """Return the values of an array-like in a list, dates as ISO strings; a tuple stays one."""
+    if not isinstance(values, (list, tuple, pd.Index, pd.Series)):
+        values = np.asarray(values)
+    listed = [str(value) if isinstance(value, (date, np.datetime64)) else value for value in values]
+    return tuple(listed) if isinstance(values, tuple) else listed

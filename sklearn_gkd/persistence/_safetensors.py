@@ -1,10 +1,4 @@
-"""Fitted models in files: without pickle (safetensors and JSON), and as ONNX for other runtimes.
-
-pickle and joblib work too, and keep everything, but what they load may run any code: they are for
-files that you made yourself. `load_model` is for files of others, within the bounds of SECURITY.md.
-Weights are kept on the CPU, so that models trained on a GPU load anywhere; an unpickled one
-with ``device="cuda"`` predicts without a GPU after ``set_params(device="auto")``.
-"""
+"""Files of fitted models without pickle: safetensors, with JSON in the header."""
 
 import hashlib
 import json
@@ -19,7 +13,10 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from sklearn_gkd._common.files import versions, write_whole
-from sklearn_gkd.persistence._packing import Networks, Packer, Unpacker
+from sklearn_gkd._training.torch_state import plain_torch
+from sklearn_gkd.persistence._allowed import Networks
+from sklearn_gkd.persistence._packing import Packer
+from sklearn_gkd.persistence._unpacking import Unpacker
 
 FORMAT = 1
 
@@ -39,13 +36,14 @@ def save_model(
 
     Parameters
     ----------
-    estimator : GKDClassifier, SeriesClassifier, eo.GapFiller, or a Pipeline of these
-        Fitted.
+    estimator : GKDClassifier, SeriesClassifier, a transformer of series, or a Pipeline of these
+        Fitted. Transformers of series are `eo.CloudMask`, `eo.GapFiller`, `eo.Resample` and
+        `eo.SpectralIndices`.
     path : str or path-like
         The file.
     teacher : bool, default=False
         Whether to write the teacher too, for `GKDClassifier.teacher_predict_proba`. It must be a
-        net, and priv_transformer must be None or a `eo.GapFiller`.
+        net, and priv_transformer must be None, a transformer of series or a Pipeline of these.
     networks : dict of str to nn.Module class, default=None
         Names for classes of your own that the net is made of. `load_model` needs the same. Those
         of `networks.NETWORKS` and the usual activations of torch have names.
@@ -53,16 +51,22 @@ def save_model(
     Raises
     ------
     TypeError
-        If the estimator, or a step of the Pipeline, is another.
+        If the estimator, or a step of the Pipeline, is of another class, or if a parameter of a
+        transformer is not a number, a string, an array of them, or an array of dates.
     ValueError
-        If it is not fitted, or holds what cannot be written without pickle and prediction needs:
-        a network without a name, a teacher that is no net.
+        If it is not fitted, if ``teacher=True`` and there is no teacher, or if prediction needs
+        what cannot be written without pickle: a network without a name, a teacher that is not a
+        net.
 
     Notes
     -----
-    Parameters that are no plain values (a teacher that is a scikit-learn classifier, callbacks,
-    a RandomState) are described, not written: see `load_model`. `device` and `memory` belong to
-    the machine and not to the model, and are left out.
+    Parameters of a classifier that are not plain values (a teacher that is a scikit-learn
+    classifier, callbacks, a RandomState) are described, not written: see `load_model`. `device`,
+    `memory` and `checkpoint` belong to the machine and not to the model, and are left out.
+
+    Arrays in the parameters of a transformer load as lists, and dates (datetime64, a
+    DatetimeIndex, ``datetime.date``) as the same dates in strings, such as ``"2016-01-12"``: what
+    is loaded transforms bit for bit as before.
 
     Examples
     --------
@@ -80,19 +84,20 @@ def save_model(
     True
     """
     tensors: dict[str, Tensor] = {}
-    packed = Packer(tensors, networks, teacher).estimator(estimator)
+    packed = Packer(tensors, networks, teacher).model(estimator)
     text = json.dumps({"format": FORMAT, "versions": versions(), "model": packed})
     metadata = {"sklearn_gkd": text, "sha256": _digest(text, tensors)}
     write_whole(path, safetensors.torch.save(tensors, metadata))
 
 
+@plain_torch()
 def load_model(path: str | os.PathLike, *, networks: Networks | None = None) -> Any:
     """Read a model that `save_model` wrote; nothing in the file is run, whatever it says.
 
     The estimator predicts bit for bit as the saved one did (with the same versions, on the same
     machine), and takes all other calls too: `clone`, `set_params`, `save_model`, `fit`. Where a
-    parameter was no plain value, `Unsaved` stands for it, and `fit` raises an error that names it
-    until `set_params` has given it anew. `device` and `memory` are at their defaults.
+    parameter was not a plain value, it is an `Unsaved`, and `fit` raises an error that names it
+    until `set_params` has given it anew. `device`, `memory` and `checkpoint` are at their defaults.
 
     Parameters
     ----------
@@ -104,7 +109,7 @@ def load_model(path: str | os.PathLike, *, networks: Networks | None = None) -> 
 
     Returns
     -------
-    GKDClassifier, SeriesClassifier, eo.GapFiller or Pipeline
+    GKDClassifier, SeriesClassifier, a transformer of series, or a Pipeline
         Fitted. Without a teacher in the file, it has no ``teacher_`` and no ``priv_reader_``.
 
     Raises
@@ -143,7 +148,7 @@ def load_model(path: str | os.PathLike, *, networks: Networks | None = None) -> 
             "Get the file again."
         )
     try:
-        return Unpacker(tensors, networks).estimator(content["model"])
+        return Unpacker(tensors, networks).model(content["model"])
     except Exception as error:
         # Whatever a file may say, what escapes is one kind of error.
         raise ValueError(f"{name} does not hold a model that can be built: {error}") from error

@@ -1,6 +1,6 @@
 import pytest
 
-from sklearn_gkd._common.files import fingerprint, missing_extra, replacing, versions, write_whole
+from sklearn_gkd._common.files import missing_extra, replacing, versions, write_whole
 
 
 def test_a_file_takes_its_place_when_it_is_complete(tmp_path):
@@ -35,15 +35,6 @@ def test_writes_bytes_to_a_name_with_or_without_a_suffix(tmp_path):
         write_whole(str(tmp_path / name), b"\x00\n\xff")
         assert (tmp_path / name).read_bytes() == b"\x00\n\xff"
     assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_a_fingerprint_depends_on_content_and_versions(monkeypatch):
-    first = fingerprint("teacher", [1, 2])
-    assert fingerprint("teacher", [1, 2]) == first
-    assert fingerprint("teacher", [1, 3]) != first
-    newer = versions() | {"torch": "99"}
-    monkeypatch.setattr("sklearn_gkd._common.files.versions", lambda: newer)
-    assert fingerprint("teacher", [1, 2]) != first
 
 
 def test_versions_are_those_of_what_computes():

@@ -1,4 +1,6 @@
 import pickle
+import re
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -6,7 +8,12 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+
+from sklearn_gkd import GKDClassifier, GKDGridSearchCV, SeriesClassifier
+from sklearn_gkd.networks import MLP, SeriesNet
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -77,18 +84,6 @@ def test_a_failed_refit_leaves_the_fitted_estimator(series, clf):
     np.testing.assert_array_equal(clf.predict_proba(series.X), before)
 
 
-def test_predict_refuses_other_series(series, clf):
-    clf.fit(series.X, series.y, X_priv=series.X_priv)
-    with pytest.raises(ValueError, match=r"\(T, C\) = \(5, 2\), .* fitted on \(6, 2\)"):
-        clf.predict(series.X[:, :5])
-    with pytest.raises(ValueError, match=r"\(T, C\) = \(4, 3\), .* fitted on \(6, 2\)"):
-        clf.predict(series.X.reshape(120, 4, 3))
-    with pytest.raises(ValueError, match="10 features"):
-        clf.predict(series.X[:, :5].reshape(120, -1))
-    with pytest.raises(ValueError, match="NaN"):
-        clf.predict(np.where(np.arange(2) == 0, np.nan, series.X))
-
-
 def test_a_clone_has_the_store_of_a_search(clf, recorder):
     assert clone(clf)._store is None
     clf._store = recorder
@@ -101,3 +96,59 @@ def test_where_states_are_kept_draws_without_a_seed_are_always_the_same(clf, rec
     assert clf._draw_seeds(3) != clf._draw_seeds(3)
     clf._store = recorder
     assert clf._draw_seeds(3) == clf._draw_seeds(3)
+
+
+@pytest.mark.parametrize(
+    ("nets", "params", "message"),
+    [
+        (("net", "net"), {"lr": 0.1}, r"^lr=0.1 of this GKDC.* teacher and student came as skorch"),
+        (("net", "net"), {"max_epochs": 3, "batch_size": 8}, r"^max_epochs=3 and batch_size=8 of"),
+        (("bayes", "net"), {"max_epochs": 3}, r"nothing: student came .* Set student__max_epochs"),
+        (("net", "net"), {"n_iter_no_change": 3}, r"^n_iter_no_change=3 does nothing without"),
+        (("net", "mlp"), {"lr": 1e-3, "max_epochs": 1}, None),
+        (("mlp", "net"), {"batch_size": 100, "max_epochs": 1}, None),
+        (("net", "net"), {"n_iter_no_change": 3, "validation_fraction": 0.2}, None),
+        (("net", "net"), {"lr": 0.001, "max_epochs": 40, "batch_size": 64}, None),
+    ],
+)
+def test_parameters_that_do_nothing_are_told(series, small, nets, params, message):
+    small.set_params(max_epochs=1)
+    given = {"net": small, "mlp": "mlp", "bayes": GaussianNB()}
+    teacher, student = (given[net] for net in nets)
+    clf = GKDClassifier(teacher, student, beta=0, random_state=0, **params)
+    expected = pytest.warns(UserWarning, match=message) if message else nullcontext()
+    with expected:
+        clf.fit(series.X, series.y, series.X_priv)
+
+
+def test_one_net_alone_is_told_of_what_does_nothing(series, small):
+    with pytest.warns(UserWarning, match="^lr=0.1 of this SeriesC.* Set network__lr in its place"):
+        SeriesClassifier(small, lr=0.1).fit(series.X, series.y)
+    with pytest.warns(UserWarning, match="n_iter_no_change=2 does nothing"):
+        SeriesClassifier(small, n_iter_no_change=2).fit(series.X, series.y)
+
+
+@pytest.mark.parametrize(
+    ("network", "remedy"), [("mlp", "SeriesNet('mlp')"), (MLP, "SeriesNet(MLP)")]
+)
+def test_a_network_by_name_has_no_parameters_to_set(series, network, remedy):
+    message = re.escape(f"Give a skorch net, whose can be set and searched: student={remedy}.")
+    clf = GKDClassifier(student=network)
+    with pytest.raises(ValueError, match=f"^student__lr cannot be set: .* {message}"):
+        clf.set_params(student__lr=0.1)
+    for search in (GridSearchCV, GKDGridSearchCV):
+        with pytest.raises(ValueError, match=message):
+            search(clf, {"student__lr": [0.1]}, cv=2).fit(series.X, series.y, X_priv=series.X_priv)
+    clf.set_params(student=SeriesNet(network), student__lr=0.1)
+    assert clf.get_params()["student__lr"] == 0.1
+
+
+def test_n_iter_is_the_number_of_epochs(series, clf):
+    assert not hasattr(clf, "n_iter_")
+    clf.set_params(student__max_epochs=3).fit(series.X, series.y, X_priv=series.X_priv)
+    assert clf.n_iter_ == 3
+    clf.set_params(student__max_epochs=40, n_iter_no_change=2)
+    clf.fit(series.X, series.y, X_priv=series.X_priv)
+    accuracies = clf.student_.history[:, "valid_acc"]
+    assert clf.n_iter_ == len(accuracies) == np.argmax(accuracies) + 3
+    assert SeriesClassifier("mlp", max_epochs=1).fit(series.X, series.y).n_iter_ == 1

@@ -1,9 +1,13 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import sklearn
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.svm import LinearSVC
 from torch import nn
@@ -83,3 +87,51 @@ def test_ignore_privileged_is_routed_what_it_ignores(series):
         params = {"X_priv": series.X_priv}
         results = cross_validate(forest, series.X, series.y, cv=2, params=params)
     assert np.isfinite(results["test_score"]).all()
+
+
+def test_ignore_privileged_hands_on_what_its_estimator_has_learnt(series):
+    table = series.X.reshape(120, -1)
+    for estimator, names in [
+        (RandomForestClassifier(5, random_state=0), ["feature_importances_", "n_classes_"]),
+        (LogisticRegression(max_iter=500), ["coef_", "intercept_", "n_iter_"]),
+    ]:
+        expected = clone(estimator).fit(table, series.y)
+        wrapped = IgnorePrivileged(estimator)
+        for name in names:
+            assert not hasattr(wrapped, name)
+        wrapped.fit(series.X, series.y, X_priv=series.X_priv)
+        for copied in (wrapped, pickle.loads(pickle.dumps(wrapped)), copy.deepcopy(wrapped)):
+            for name in names:
+                np.testing.assert_array_equal(getattr(copied, name), getattr(expected, name))
+        for name in ("oob_score_", "apple"):
+            with pytest.raises(AttributeError, match=f"no attribute '{name}'"):
+                getattr(wrapped, name)
+    np.testing.assert_array_equal(
+        wrapped.predict_log_proba(series.X), expected.predict_log_proba(table)
+    )
+    assert not hasattr(IgnorePrivileged(LinearSVC()), "predict_log_proba")
+    assert not hasattr(IgnorePrivileged(RandomForestClassifier()), "decision_function")
+
+
+def test_ignore_privileged_scores_as_its_estimator(series):
+    table = series.X.reshape(120, -1)
+    search = GridSearchCV(RandomForestClassifier(5, random_state=0), {}, scoring="neg_log_loss")
+    wrapped = IgnorePrivileged(search).fit(series.X, series.y)
+    expected = search.fit(table, series.y).score(table, series.y)
+    assert wrapped.score(series.X, series.y) == expected < 0
+    weights = np.arange(120)
+    forest = IgnorePrivileged(RandomForestClassifier(5, random_state=0)).fit(series.X, series.y)
+    expected = forest.estimator_.score(table, series.y, weights)
+    assert forest.score(series.X, series.y, weights) == expected
+
+    class Shortest(BaseEstimator):
+        """A classifier without a score."""
+
+        def fit(self, X, y):
+            return self
+
+        def predict(self, X):
+            return np.full(len(X), "maize")
+
+    score = IgnorePrivileged(Shortest()).fit(series.X, series.y).score(series.X, series.y)
+    assert score == pytest.approx(50 / 120)

@@ -47,6 +47,15 @@ def test_has_information(X):
     assert has_information(pd.DataFrame(X.reshape(4, -1)).astype(object)).tolist() == expected
 
 
+@pytest.mark.parametrize("dtype", [float, "i2"])
+def test_a_row_that_is_masked_throughout_has_no_information(X, dtype):
+    masked = np.ma.masked_array(X.astype(dtype))
+    masked[1] = np.ma.masked
+    masked[2, 0] = np.ma.masked
+    for given in (masked, list(masked), masked.reshape(4, -1)):
+        assert has_information(given).tolist() == [True, False, True, True]
+
+
 def test_rows_without_information_do_not_reach_the_transformer(X):
     X[1] = np.nan
     X[2, 1] = np.nan

@@ -48,3 +48,26 @@ def test_a_score_is_the_weight_of_the_rows_that_are_right(weights, points, most)
     of_cohort, total = classes.score(torch.stack([logits, -logits]), codes)
     assert of_cohort.tolist() == [points, 0]
     assert total.item() == most
+
+
+def test_weights_of_rows_multiply_those_of_classes_and_are_balanced_with_them():
+    classes, codes = Classes.of(Y)
+    of_rows = np.array([0.4, 1.6, 1.2, 0.8])  # 1 on average
+    # The rows' weights sum to 0.8 of maize, 1.6 of oats, 1.6 of rye: 4 in all, of 3 classes.
+    balanced = classes.weighted("balanced", codes, of_rows).weights
+    assert balanced == pytest.approx([4 / 3 / 0.8, 4 / 3 / 1.6, 4 / 3 / 1.6])
+    assert classes.weighted({"oats": 3}, codes, of_rows).weights.tolist() == [1, 3, 1]
+    assert classes.weighted(None, codes, of_rows).weights is None
+
+    logits = torch.tensor([[0.0, 9, 0], [0, 0, 9], [9, 0, 0], [0, 0, 9]])  # maize, oats wrong
+    given = torch.tensor(codes), torch.tensor(of_rows)
+    points, most = classes.weighted({"oats": 3}, codes).score(logits, *given)
+    assert points.item() == pytest.approx(3 * 0.4 + 1.6)
+    assert most.item() == pytest.approx(3 * 0.4 + 1.6 + 3 * 1.2 + 0.8)
+
+
+@pytest.mark.parametrize("weights", [{"a": -1, "b": 2}, {"a": np.nan}, {"a": 0, "b": 0}])
+def test_weights_that_are_no_weights_are_refused_by_name(weights):
+    classes, codes = Classes.of(np.array(["a", "b", "b"]))
+    with pytest.raises(ValueError, match=r"^class_weight gives the classes the weights {'a'"):
+        classes.weighted(weights, codes)

@@ -1,5 +1,6 @@
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +9,19 @@ import pytest
 import torch
 from joblib import Memory
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skorch.callbacks import Callback
 
 from sklearn_gkd import GKDClassifier
-from sklearn_gkd._common import files
+from sklearn_gkd._common import hashing
 from sklearn_gkd._estimators import _teacher as teaching
 from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.progress import Task
@@ -194,9 +196,12 @@ def test_a_search_fits_one_teacher_for_each_fold(series, small, tmp_path, n_jobs
         search.best_estimator_.teacher_predict_proba(series.X, series.X_priv)
 
 
-def test_what_is_reused_is_what_would_be_fitted(series, clf, tmp_path):
+@pytest.mark.parametrize(
+    "memory", [partial(Memory, verbose=0), str, Path], ids=["Memory", "str", "Path"]
+)
+def test_what_is_reused_is_what_would_be_fitted(series, clf, memory, tmp_path):
     plain = clf.fit(series.X, series.y, X_priv=series.X_priv).predict_proba(series.X)
-    clf.set_params(memory=Memory(tmp_path, verbose=0))
+    clf.set_params(memory=memory(tmp_path))
     for _ in range(2):
         clf.fit(series.X, series.y, X_priv=series.X_priv)
         np.testing.assert_array_equal(clf.predict_proba(series.X), plain)
@@ -251,7 +256,7 @@ def test_the_key_holds_what_targets_depend_on_and_nothing_else(series, clf, less
         key({"X_priv": with_one_changed(series.X_priv)}.items()),
         key({"y": y}.items()),
     ]
-    monkeypatch.setattr(files, "versions", lambda: {"torch": "0"})
+    monkeypatch.setattr(hashing, "versions", lambda: {"torch": "0"})
     others.append(key())
     assert len({same, *others}) == 1 + len(others)
 
@@ -345,6 +350,119 @@ def test_class_weight_weighs_both_nets(series, clf, lessons):
     weights = pd.Series(lessons[-1][0].outcome.weights, index=clf.classes_)
     ratio = weights["forest"] / weights["maize"]
     assert ratio == pytest.approx(counts["maize"] / counts["forest"], rel=1e-5)
+
+
+# --- A teacher that is fitted already ------------------------------------------------------------
+
+
+def side_by_side(series):
+    return np.hstack([series.X.reshape(120, -1), series.X_priv.reshape(120, -1)])
+
+
+LABELS = {
+    "-1 and 1": {"maize": 1, "meadow": -1, "forest": -1},
+    "strings": {"maize": "yes", "meadow": "no", "forest": "no"},
+    "booleans": {"maize": True, "meadow": False, "forest": False},
+    "1, 2 and 3": {"maize": 3, "meadow": 1, "forest": 2},
+    "codes": {"maize": 0, "meadow": 1, "forest": 2},
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_a_fitted_teacher_is_read_by_its_own_classes(series, small, lessons, labels):
+    y = np.array([labels[name] for name in series.y])
+    forest = RandomForestClassifier(10, random_state=0).fit(side_by_side(series), y)
+    expected = forest.predict_proba(side_by_side(series))
+    for teacher in (FrozenEstimator(forest), make_pipeline(FrozenEstimator(forest))):
+        clf = GKDClassifier(teacher, small, beta=0, random_state=0)
+        clf.fit(series.X, y, X_priv=series.X_priv)
+        found = clf.teacher_predict_proba(series.X, series.X_priv)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(lessons[-1][1].logits.softmax(1), expected, atol=1e-5)
+
+
+def test_a_fitted_teacher_may_know_some_classes_in_any_order(series, small):
+    class Two(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.classes_ = np.array(["meadow", "maize"])
+            return self
+
+        def predict_proba(self, X):
+            return np.tile([0.9, 0.1], (len(X), 1))
+
+    clf = GKDClassifier(
+        FrozenEstimator(Two().fit(series.X, series.y)), small, beta=0, random_state=0
+    )
+    clf.fit(series.X, series.y, X_priv=series.X_priv)
+    found = clf.teacher_predict_proba(series.X, series.X_priv)
+    assert clf.classes_.tolist() == ["forest", "maize", "meadow"]
+    np.testing.assert_allclose(found, np.tile([0, 0.1, 0.9], (120, 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("other", [{"maize": "barley"}, {"maize": 7, "meadow": 8, "forest": 9}])
+def test_a_fitted_teacher_of_other_classes_is_refused(series, small, other, recorder):
+    y = np.array([other.get(name, name) for name in series.y])
+    forest = RandomForestClassifier(2, random_state=0).fit(side_by_side(series), y)
+    clf = GKDClassifier(FrozenEstimator(forest), small, beta=0, random_state=0)
+    clf._store = recorder
+    with pytest.raises(ValueError, match=r"teacher was fitted on classes that y does not have"):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
+    assert recorder.trainings == []
+    assert not hasattr(clf, "classes_")
+
+
+def test_a_fitted_teacher_of_other_columns_is_refused_by_name(series, small):
+    forest = RandomForestClassifier(2, random_state=0).fit(series.X.reshape(120, -1), series.y)
+    clf = GKDClassifier(FrozenEstimator(forest), small, beta=0, random_state=0)
+    with pytest.raises(ValueError, match=r"teacher: X has 36 features.*expecting 12"):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
+
+
+# --- Code that was edited -------------------------------------------------------------------------
+
+
+def picking(n_columns):
+    namespace = {"__name__": "__main__"}
+    exec(f"def pick(X): return X[:, :{n_columns}]", namespace)
+    return FunctionTransformer(namespace["pick"])
+
+
+def test_targets_are_made_anew_where_the_code_of_a_step_was_edited(series, small, tmp_path):
+    found = []
+    for n_columns in (1, 36, 36):
+        teacher = make_pipeline(picking(n_columns), LogisticRegression())
+        clf = GKDClassifier(teacher, small, beta=0, memory=str(tmp_path), random_state=0)
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
+        fresh = clone(clf).set_params(memory=None).fit(series.X, series.y, X_priv=series.X_priv)
+        np.testing.assert_array_equal(clf.predict_proba(series.X), fresh.predict_proba(series.X))
+        found.append(hasattr(clf, "teacher_"))
+    assert found == [True, True, False]
+
+
+class Locked(GaussianNB):
+    """A classifier with a parameter that cannot be pickled."""
+
+    def __init__(self, *, priors=None, var_smoothing=1e-9, lock=None):
+        super().__init__(priors=priors, var_smoothing=var_smoothing)
+        self.lock = lock
+
+
+class Lock:
+    """Can be copied, and not be pickled."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        raise TypeError("cannot be pickled")
+
+
+def test_a_teacher_that_cannot_be_hashed_is_trained(series, small, tmp_path):
+    clf = GKDClassifier(Locked(lock=Lock()), small, beta=0, memory=str(tmp_path / "memory"))
+    for _ in range(2):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
+        assert hasattr(clf, "teacher_")
+    assert not (tmp_path / "memory" / "sklearn_gkd").exists()
 
 
 class DiesOnce(GaussianNB):

@@ -1,16 +1,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import GradientNormClipping
 
 from sklearn_gkd import GKDClassifier, GKDGridSearchCV
 from sklearn_gkd._search import _candidates
 from sklearn_gkd._search._candidates import Candidates
+from sklearn_gkd.networks import MLP
 
 GRID = {"alpha": [0.5, 1], "beta": [0, 1], "gamma": [0, 1, 10]}
 
@@ -52,7 +55,7 @@ def test_results_are_those_of_grid_search(series, clf, trained):
     results, of_grid = (pd.DataFrame(found.cv_results_) for found in (search, expected))
     assert list(results) == list(of_grid)
     assert search.cv_results_["params"] == expected.cv_results_["params"]
-    scores = results.filter(regex="score").drop(columns="rank_test_score")
+    scores = results.filter(regex="(split.|mean|std)_(test|train)_score")
     np.testing.assert_allclose(scores, of_grid[scores.columns], atol=0.02)
     assert vars(search).keys() == vars(expected).keys()
 
@@ -166,3 +169,30 @@ def test_a_failed_search_leaves_the_estimator(series, clf):
     with pytest.raises(ValueError, match="X_priv"):
         search.fit(series.X, series.y, X_priv=series.X_priv * np.nan)
     assert search.estimator is clf
+
+
+def local_network():
+    class Local(MLP):
+        pass
+
+    return Local
+
+
+NETS = {
+    "callbacks": {"callbacks": [GradientNormClipping(1.0)]},
+    "a lambda as optimizer": {"optimizer": lambda params, lr: torch.optim.SGD(params, lr)},
+    "a class within a function": {"module": local_network()},
+    "another optimizer": {"optimizer": torch.optim.Adadelta},
+}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("params", NETS.values(), ids=NETS)
+def test_what_grid_search_takes_it_takes_with_the_same_results(series, clf, params, n_jobs):
+    clf.set_params(student=clone(clf.student).set_params(**params))
+    results = []
+    for search in (GridSearchCV, GKDGridSearchCV):
+        found = search(clf, {"gamma": [0.5, 1]}, cv=2, n_jobs=n_jobs, error_score="raise")
+        results.append(found.fit(series.X, series.y, X_priv=series.X_priv).cv_results_)
+    assert results[0]["params"] == results[1]["params"]
+    np.testing.assert_array_equal(*(found["mean_test_score"] for found in results))

@@ -10,9 +10,11 @@ import pytest
 import torch
 from sklearn.base import clone
 from skorch.callbacks import EarlyStopping
+from torch import nn
 
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd._training import checkpoints
+from sklearn_gkd.networks import MLP, SeriesNet
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def test_versions_and_threads_are_part_of_the_name(series, small, folder, monkey
         SeriesClassifier(small, checkpoint=folder, random_state=0).fit(series.X, series.y)
 
     fit_anew()
-    monkeypatch.setattr("sklearn_gkd._common.files.versions", lambda: {"torch": "0"})
+    monkeypatch.setattr("sklearn_gkd._common.hashing.versions", lambda: {"torch": "0"})
     fit_anew()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
     fit_anew()
@@ -214,3 +216,48 @@ def test_callbacks_cannot_be_kept(clf, series, folder):
     with pytest.raises(ValueError, match=r"student has callbacks.*Set checkpoint=None"):
         fit(clf, series)
     assert not folder.exists()
+
+
+def network(factor):
+    namespace = {"__name__": "__main__", "nn": nn, "torch": torch}
+    exec(
+        "class Net(nn.Module):\n"
+        "    def __init__(self, shapes, n_classes):\n"
+        "        super().__init__()\n"
+        "        self.layer = nn.Linear(12, n_classes)\n"
+        f"    def forward(self, x): return self.layer({factor} * x.flatten(1))\n",
+        namespace,
+    )
+    return namespace["Net"]
+
+
+def test_a_network_that_was_edited_starts_anew(series, folder):
+    accuracies = []
+    for factor in (-1, 1, 1):
+        net = SeriesNet(network(factor), max_epochs=3)
+        clf = SeriesClassifier(net, checkpoint=folder, random_state=0).fit(series.X, series.y)
+        fresh = clone(clf).set_params(checkpoint=None).fit(series.X, series.y)
+        np.testing.assert_array_equal(clf.predict_proba(series.X), fresh.predict_proba(series.X))
+        accuracies.append(clf.score(series.X, series.y))
+    assert len(list(folder.iterdir())) == 2
+    assert accuracies[1] == accuracies[2]
+
+
+def test_a_net_that_cannot_be_hashed_is_trained_with_a_warning(series, small, folder):
+    class Lock:
+        def __deepcopy__(self, memo):
+            return self
+
+        def __reduce__(self):
+            raise TypeError("cannot be pickled")
+
+    class Net(MLP):
+        def __init__(self, *args, lock, **params):
+            super().__init__(*args, **params)
+
+    small.set_params(module=Net, module__lock=Lock(), max_epochs=1)
+    clf = SeriesClassifier(small, checkpoint=folder, random_state=0)
+    with pytest.warns(UserWarning, match="checkpoint: the network has parameters that cannot"):
+        clf.fit(series.X, series.y)
+    assert clf.predict(series.X).shape == (120,)
+    assert not folder.exists() or list(folder.iterdir()) == []

@@ -36,7 +36,7 @@ def small(network, **params):
     return SeriesNet(network, **sizes | budget | params)
 
 
-def fit(series, store, student, setting, *, valid=None, rows=None, **params):
+def fit(series, store, student, setting, *, valid=None, rows=None, sample_weight=None, **params):
     """Fit the student of a teacher with as many features."""
     held_out = {}
     if valid is not None:
@@ -46,6 +46,7 @@ def fit(series, store, student, setting, *, valid=None, rows=None, **params):
     student = clone(student).set_params(lr=setting.lr)
     clf = GKDClassifier(teacher, student, **setting.weights._asdict(), random_state=0, **params)
     clf._store = store
+    held_out["sample_weight"] = sample_weight
     return clf.fit(series.X, series.y, X_priv=series.X_priv, **held_out)
 
 
@@ -80,6 +81,23 @@ def test_each_net_learns_what_it_would_alone(series, tmp_path, net, params, sett
                 assert epoch[name] == pytest.approx(expected[name], rel=1e-3)
     assert n_cohorts(tmp_path) == 1
     assert len(list(tmp_path.glob("student-*.checkpoint"))) == len(settings)
+
+
+def test_weights_of_rows_count_in_loss_and_score_as_alone(series, tmp_path):
+    given = {
+        "sample_weight": np.random.RandomState(0).choice([1.0, 50.0], size=120),
+        "validation_fraction": 0.3,
+        "class_weight": "balanced",
+    }
+    candidates = Candidates(tmp_path, [SETTINGS])
+    for setting in SETTINGS:
+        together, alone = (
+            fit(series, store, small("mlp"), setting, **given).student_
+            for store in (candidates, None)
+        )
+        names = ("train_loss", "valid_loss", "valid_acc")
+        np.testing.assert_allclose(together.history[:, names], alone.history[:, names], rtol=1e-3)
+    assert n_cohorts(tmp_path) == 1
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, RATES], ids=["losses", "learning rates"])

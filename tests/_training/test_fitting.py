@@ -6,10 +6,8 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.nn import functional as F
-from torch.utils.data import TensorDataset
 
 from sklearn_gkd import GKDClassifier, InterruptedFitWarning, SeriesClassifier
-from sklearn_gkd._training.fitting import Batches
 from sklearn_gkd.networks import MLP, SeriesNet
 
 
@@ -92,18 +90,6 @@ def test_without_validation_rows_the_last_epoch_is_kept(series, small):
     assert "valid_acc" not in clf.network_.history[-1]
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "batch_size", "sizes"),
-    [(10, 4, [4, 4, 2]), (9, 4, [4, 5]), (4, 4, [4]), (3, 4, [3]), (1, 4, [1])],
-)
-def test_no_batch_of_one_row_follows_another(n_rows, batch_size, sizes):
-    dataset = TensorDataset(torch.arange(n_rows), torch.arange(n_rows))
-    batches = list(Batches(dataset, batch_size, n_views=1, shuffle=True))
-    assert [len(labels) for _, (labels,) in batches] == sizes
-    assert sorted(torch.cat([labels for _, (labels,) in batches]).tolist()) == list(range(n_rows))
-    assert all((view == labels).all() for (view,), (labels,) in batches)
-
-
 def test_what_only_training_needs_is_dropped(series, small):
     net = SeriesClassifier(small).fit(series.X, series.y).network_
     assert net.optimizer_ is None
@@ -117,7 +103,9 @@ def test_a_given_net_keeps_its_budget_and_is_not_changed(series):
         "mlp", module__width=4, max_epochs=2, batch_size=50, optimizer=torch.optim.SGD, lr=0.5
     )
     before = net.get_params(deep=False)
-    clf = SeriesClassifier(net, max_epochs=7, validation_fraction=0).fit(series.X, series.y)
+    clf = SeriesClassifier(net, max_epochs=7, validation_fraction=0)
+    with pytest.warns(UserWarning, match="max_epochs=7 of this SeriesClassifier do nothing"):
+        clf.fit(series.X, series.y)
     assert len(clf.network_.history) == 2
     assert clf.network_.history[-1, "train_batch_count"] == 3
     assert net.get_params(deep=False) == before
@@ -206,7 +194,7 @@ def test_a_loss_that_is_no_number_leaves_the_best_epoch_before(series, exploding
 def test_a_loss_that_is_no_number_is_an_error_where_nothing_can_be_kept(series, exploding, params):
     exploding.set_params(module__at=params.pop("at"))
     clf = SeriesClassifier(exploding, random_state=0, **params)
-    with pytest.raises(ValueError, match=r"learning rate of 0.01. Give a smaller one, and X"):
+    with pytest.raises(ValueError, match=r"learning rate of 0.01. Give a smaller one, and series"):
         clf.fit(series.X, series.y)
     assert not hasattr(clf, "classes_")
 

@@ -1,5 +1,12 @@
+import pickle
+from functools import partial
+
 import pytest
 import torch
+from sklearn.base import clone
+from skorch import NeuralNet, NeuralNetClassifier
+from skorch.dataset import ValidSplit
+from torch import nn
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd._training.resolving import feature_width, resolve_device, resolve_net
@@ -57,3 +64,35 @@ def test_lr_is_that_of_named_networks(series, logits_only):
     weights = "network.layer.weight"
     torch.testing.assert_close(still[weights], later[weights], rtol=0, atol=1e-7)
     assert (moved[weights] - later[weights]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"device": "cuda"}, "device='cuda', which does nothing here: set the estimator's device"),
+        ({"train_split": None}, "train_split=None, .* set the estimator's validation_fraction"),
+        ({"train_split": ValidSplit(3)}, "train_split=<skorch"),
+        ({"warm_start": True}, "warm_start=True, .* every fit starts anew"),
+        ({"criterion": nn.MSELoss}, "criterion=.*MSELoss.* loss is that of the method"),
+        ({"iterator_train": list}, "iterator_train=.* batches are made of rows in memory"),
+    ],
+)
+@pytest.mark.parametrize("make", [SeriesNet, partial(NeuralNetClassifier, MLP)])
+def test_what_the_estimator_sets_itself_is_told(make, params, message):
+    with pytest.warns(UserWarning, match=f"^student has {message}"):
+        resolve_net(make(**params), "student")
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        SeriesNet("cnn", lr=0.1),
+        clone(SeriesNet()),
+        pickle.loads(pickle.dumps(SeriesNet())),
+        clone(NeuralNetClassifier(MLP)),
+        NeuralNetClassifier(MLP, criterion=nn.CrossEntropyLoss),
+        NeuralNet(MLP, None),
+    ],
+)
+def test_a_net_as_it_comes_is_no_cause_for_a_warning(net):
+    assert resolve_net(net, "student").lr == net.lr

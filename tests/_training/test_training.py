@@ -45,6 +45,7 @@ CHANGES = {
     "targets": lambda t: dataclasses.replace(t, targets=[t.targets[0] * 0, *t.targets[1:]]),
     "views": lambda t: dataclasses.replace(t, views=[t.views[0]._replace(per_column=True)]),
     "net": lambda t: dataclasses.replace(t, net=t.net.set_params(module__dropout=0.5)),
+    "weights of rows": lambda t: dataclasses.replace(t, sample_weight=np.ones(120, "f4")),
     "class weights": lambda t: dataclasses.replace(
         t, outcome=dataclasses.replace(t.outcome, weights=None)
     ),

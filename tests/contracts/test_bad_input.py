@@ -8,6 +8,7 @@ import datetime
 import re
 import tempfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,8 @@ CONTAINERS = {
     "CSR": lambda X: scipy.sparse.csr_matrix(_table(X)),
     "COO": lambda X: scipy.sparse.coo_array(_table(X)),
     "masked": lambda X: np.ma.masked_array(X, mask=X > 0.5),
+    "masked rows": lambda X: np.ma.masked_array(X, np.resize([[True], [False]], X.shape)),
+    "list of masked": lambda X: list(np.ma.masked_array(X, mask=X > 0.5)),
     "nothing masked": lambda X: np.ma.masked_array(X),
     "memory map": _memory_map,
     "read-only": _read_only,
@@ -165,6 +168,11 @@ CONTAINERS = {
     "a dict": lambda X: {"X": X},
     "empty list": lambda X: [],
     "iterator": lambda X: iter(X.tolist()),
+    "generator": lambda X: (row for row in X),
+    "a set": lambda X: set(range(len(X))),
+    "a path": lambda X: Path("fields.npz"),
+    "LazyFrame": lambda X: pl.DataFrame(_table(X)).lazy(),
+    "list of sources": lambda X: [X, np.concatenate([X, X], axis=-1)],
 }
 
 if hasattr(np.dtypes, "StringDType"):  # since numpy 2
@@ -341,10 +349,31 @@ def test_input_is_fitted_well_or_refused_by_name(n_cases):
 
 X, X_PRIV = np.random.RandomState(0).normal(size=(2, 24, 6))
 Y = np.arange(24) % 3
+try:
+    SPARSE = scipy.sparse.coo_array(X.reshape(24, 3, 2))
+except ValueError:  # before scipy 1.15, which has 2 dimensions only
+    SPARSE = scipy.sparse.csr_array(X)
+SOURCES = [X, np.concatenate([X, X], axis=1)]
+SERIES_AS = {
+    "ragged": [[0.5] * (1 + i % 2) for i in range(24)],
+    "LazyFrame": pl.DataFrame(X).lazy(),
+    "generator": (row for row in X),
+    "a dict": {"X": X},
+    "3-D sparse": SPARSE,
+    "list of sources": SOURCES,
+    "a file's name": "fields.npz",
+    "a path": Path("fields.npz"),
+    "a number": 3.5,
+    "masked": np.ma.masked_greater(X, 0.5),
+    "list of masked": list(np.ma.masked_greater(X, 0.5)),
+}
 REFUSED = {
-    "X, ragged": ("X", [[0.5] * (1 + i % 2) for i in range(24)]),
-    "X, a file's name": ("X", "fields.npz"),
-    "X, a dict": ("X", {"X": X}),
+    **{f"{name}, {case}": (name, value) for name in SERIES for case, value in SERIES_AS.items()},
+    "X, None": ("X", None),
+    "X_new, None": ("X_new", None),
+    "y, masked": ("y", np.ma.masked_equal(Y, 1)),
+    "y_val, masked": ("y_val", np.ma.masked_equal(Y, 1)),
+    "groups, masked": ("groups", np.ma.masked_equal(Y, 1)),
     "X, no columns": ("X", X[:, :0]),
     "X, no rows": ("X", X[:0]),
     "X, longer": ("X", np.repeat(X, 2, axis=0)),
@@ -357,13 +386,10 @@ REFUSED = {
     "groups, text and ints": ("groups", np.array(["a", 1, 2], dtype=object)[Y]),
     "groups, longer": ("groups", np.arange(25)),
     "X_priv, text": ("X_priv", np.full((24, 6), "cloud")),
-    "X_priv, a number": ("X_priv", 3.5),
-    "X_priv, ragged": ("X_priv", [[0.5] * (1 + i % 2) for i in range(24)]),
     "X_priv, names": ("X_priv", pd.DataFrame(X_PRIV, columns=["VV"] * 3 + [1, 2, None])),
     "X_val, sparse": ("X_val", scipy.sparse.csr_array(X)),
     "y_val, None": ("y_val", np.array(["maize", None, "oats"])[Y]),
     "X_new, beyond all": ("X_new", np.sign(X) * 3.3e38),
-    "X_new, a file's name": ("X_new", "fields.npz"),
 }
 
 
@@ -373,6 +399,10 @@ def test_errors_name_their_argument(case):
     call = {"X": X, "y": Y, "X_priv": X_PRIV, "X_new": X}
     if "val" in focus:
         call |= {"X_val": X, "y_val": Y}
+    if "priv" in focus:
+        call |= {"X_priv_unlabeled": X_PRIV, "X_unlabeled": X}
+    if focus == "X_unlabeled":
+        call |= {"X_priv_unlabeled": X_PRIV}
     assert outcome("student", focus, 24, {**call, focus: value}) == "refused"
 
 

@@ -8,7 +8,7 @@ import sklearn
 import torch
 from joblib import parallel_config
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -63,6 +63,61 @@ def test_one_loop_for_classifiers_with_and_without_privileged_information(series
         assert results["GKD"]["test_score"][i] == gkd.score(series.X[test], series.y[test])
         forest.fit(table[train], y)
         assert results["forest"]["test_score"][i] == forest.score(table[test], series.y[test])
+
+
+# Masked arrays
+
+
+def test_masked_values_are_missing_in_every_argument(series, clf):
+    rng = np.random.RandomState(0)
+
+    def both(X, hidden):
+        hidden = np.broadcast_to(hidden, X.shape)
+        return np.ma.masked_array(np.where(hidden, -9999, X), hidden), np.where(hidden, np.nan, X)
+
+    gaps = rng.uniform(size=series.X.shape) < 0.1
+    X, X_missing = both(series.X, gaps)
+    gaps = rng.uniform(size=series.X_priv.shape) < 0.1
+    X_priv, priv_missing = both(series.X_priv, gaps | (np.arange(120) % 5 == 0)[:, None, None])
+    filler = GapFiller().fit(X_missing)
+    clf.set_params(priv_transformer=GapFiller(), max_epochs=2)
+    results = []
+    for given, priv in [(X, X_priv), (X_missing, priv_missing), (list(X), list(X_priv))]:
+        pairs = {"X_unlabeled": series.X[:50], "X_priv_unlabeled": priv[:50]}
+        held_out = {"X_val": series.X[:50], "y_val": series.y[:50], "X_priv_val": priv[:50]}
+        filled = filler.transform(given)
+        model = clone(clf).fit(filled, series.y, X_priv=priv, **pairs, **held_out)
+        results.append(model.predict_proba(filled))
+        with pytest.raises(ValueError, match="X contains NaN"):
+            model.predict(given)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[2], results[1])
+
+    boosting = IgnorePrivileged(HistGradientBoostingClassifier(max_iter=3))
+    expected = clone(boosting).fit(X_missing, series.y).predict_proba(X_missing)
+    np.testing.assert_array_equal(boosting.fit(X, series.y).predict_proba(X), expected)
+
+
+# Output as frames
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_transformers_within_give_the_same_with_any_output(series, clf, library):
+    X = np.where(np.random.RandomState(0).uniform(size=series.X.shape) < 0.1, np.nan, series.X)
+    clf.set_params(priv_transformer=GapFiller(), max_epochs=1)
+    of_series = make_pipeline(GapFiller(), clf)
+    table, priv_table = X.reshape(120, -1), series.X_priv.reshape(120, -1)
+    channels = {"n_channels": 2, "n_channels_priv": 4, "priv_transformer": GapFiller(4)}
+    of_tables = make_pipeline(GapFiller(2), clone(clf).set_params(**channels))
+    calls = [(of_series, X, series.X_priv), (of_tables, table, priv_table)]
+
+    def predicted(pipeline, X, X_priv):
+        return clone(pipeline).fit(X, series.y, gkdclassifier__X_priv=X_priv).predict_proba(X)
+
+    expected = [predicted(*call) for call in calls]
+    with sklearn.config_context(transform_output=library):
+        for call, probabilities in zip(calls, expected, strict=True):
+            np.testing.assert_array_equal(predicted(*call), probabilities)
 
 
 # Nested parameters

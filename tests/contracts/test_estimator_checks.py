@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of every public estimator, with no expected failures."""
+"""scikit-learn's own checks of every public estimator, with one expected failure of nets."""
 
 import pytest
 import sklearn
@@ -23,8 +23,19 @@ SMALL = SeriesNet(
 class TaughtByItself(GKDClassifier):
     """Trains a teacher in every check: X is its own privileged information."""
 
-    def fit(self, X, y):
-        return super().fit(X, y, X_priv=X)
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(X, y, X_priv=X, sample_weight=sample_weight)
+
+
+def expected_failures(estimator):
+    """Of nets: a row that comes twice is in other batches than one that weighs twice."""
+    if isinstance(estimator, IgnorePrivileged):
+        return {}
+    return {
+        "check_sample_weight_equivalence_on_dense_data": "equal in the loss of a batch to 1e-6 "
+        "(tests/_estimators/test_weights.py), but rows that are repeated make other batches, "
+        "dropout, batch statistics and scaling"
+    }
 
 
 @pytest.fixture(params=[False, True], ids=["routing off", "routing on"], autouse=True)
@@ -41,7 +52,8 @@ def metadata_routing(request):
         TaughtByItself(SMALL, SMALL),
         SeriesClassifier(SMALL),
         IgnorePrivileged(LogisticRegression()),
-    ]
+    ],
+    expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

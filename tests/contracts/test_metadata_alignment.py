@@ -56,7 +56,7 @@ class Aligned(GKDClassifier):
 
     fits: ClassVar[list[int]] = []
 
-    def fit(self, X, y, X_priv=None):
+    def fit(self, X, y, X_priv=None, sample_weight=None):
         numbers = np.asarray(X).reshape(len(X), -1)[:, 0] % 1000
         priv = np.asarray(X_priv, dtype=float).reshape(len(numbers), -1)[:, 0]
         if not np.array_equal(priv, numbers + 0.5):

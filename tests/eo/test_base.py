@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -74,6 +75,20 @@ def test_dataframe_gets_names(transformer, gappy):
         transformer.transform(frame[names[::-1]])
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+def test_masked_values_are_missing(transformer, dtype):
+    values = np.random.RandomState(0).randint(-9, 99, size=(40, 12, 3)).astype(dtype)
+    mask = np.random.RandomState(1).uniform(size=values.shape) < 0.3
+    values[mask] = -999
+    missing = np.where(mask, np.nan, values.astype(float)).astype("f4" if dtype == "f4" else "f8")
+    masked = np.ma.masked_array(values, mask)
+    expected = clone(transformer).fit_transform(missing)
+    for given in (masked, list(masked)):
+        np.testing.assert_array_equal(clone(transformer).fit_transform(given), expected)
+    np.testing.assert_array_equal(transformer.fit(missing).transform(masked), expected)
+    assert expected.dtype == transformer.transform(masked).dtype
+
+
 def test_tags_allow_nan_and_series(transformer):
     tags = transformer.__sklearn_tags__().input_tags
     assert tags.allow_nan
@@ -114,3 +129,25 @@ def test_errors_of_shape(transformer, gappy):
         transformer.transform(gappy.reshape(40, 9, 4))
     with pytest.raises(ValueError, match="33 features"):
         transformer.transform(table[:, :33])
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("of", ["all", "one"])
+def test_set_output_makes_frames_of_tables_alone(transformer, gappy, library, of):
+    expected = clone(transformer).fit_transform(gappy)
+    if of == "one":
+        transformer.set_output(transform=library)
+    with sklearn.config_context(transform_output=library if of == "all" else None):
+        for transformed in (
+            transformer.fit_transform(gappy),
+            transformer.fit(gappy).transform(gappy),
+        ):
+            assert type(transformed) is np.ndarray
+            np.testing.assert_array_equal(transformed, expected)
+        transformer.set_params(n_channels=3)
+        frame = transformer.fit_transform(pd.DataFrame(as_table(gappy), index=np.arange(40) + 7))
+        assert type(frame).__module__.startswith(library)
+        np.testing.assert_array_equal(frame.to_numpy(), as_table(expected))
+        assert list(frame.columns) == list(transformer.get_feature_names_out())
+        if library == "pandas":
+            assert frame.index.tolist() == list(range(7, 47))

@@ -51,3 +51,12 @@ def test_despeckle_wants_power():
         despeckle(np.full((2, 3, 3), -12.0))
     with pytest.raises(ValueError, match=r"shape \(3, 3\)"):
         despeckle(np.ones((3, 3)))
+
+
+def test_masked_values_are_missing():
+    power = np.array([[[1.0, 0.1], [-999, 10]]])
+    masked = np.ma.masked_array(power, power < 0)
+    missing = np.where(power < 0, np.nan, power)
+    np.testing.assert_array_equal(to_decibel(masked), [[[0, -10], [np.nan, 10]]])
+    np.testing.assert_array_equal(from_decibel(masked), from_decibel(missing))
+    np.testing.assert_array_equal(despeckle(masked), despeckle(missing))

@@ -148,7 +148,7 @@ def test_gain_fits_without_memory(estimator, series, runs, tmp_path):
         ({"estimator": GKDClassifier(beta=0, gamma=0)}, ValueError, "beta=0 and gamma=0"),
         ({"estimator": GKDClassifier(alpha=-1)}, ValueError, "'alpha'"),
         ({"X_priv": np.zeros((119, 6, 4))}, ValueError, "X_priv has 119 rows and X has 120"),
-        ({"X_priv": None}, ValueError, "X_priv has 0 dimension"),
+        ({"X_priv": None}, TypeError, "X_priv is None"),
         ({"X_priv": np.full((120, 6, 4), np.nan)}, ValueError, "NaN throughout in 118 of the 118"),
         ({"y": np.zeros(119)}, ValueError, "y has 119 rows and X has 120"),
         ({"groups": np.zeros(119)}, ValueError, "groups has 119 rows and X has 120"),

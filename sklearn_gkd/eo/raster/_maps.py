@@ -17,8 +17,9 @@ from tqdm.auto import tqdm
 
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.files import missing_extra, write_whole
+from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd.eo.raster._geotiff import Blocks, write_classes, write_numbers
-from sklearn_gkd.eo.raster._identity import fingerprint, fingerprint_of_pixels, source_files
+from sklearn_gkd.eo.raster._identity import fingerprint_of_pixels, source_files
 from sklearn_gkd.eo.raster._legend import legend_of
 from sklearn_gkd.eo.raster._predicting import most_probable, predict_numbers, predict_probabilities
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack

@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -179,11 +177,20 @@ class StoppedError(Exception):
     pass
 
 
+class Log:
+    """Notes tables, and after how many to stop; it is no part of what it is pickled with."""
+
+    def __init__(self):
+        self.tables, self.n_tables = [], np.inf
+
+    def __reduce__(self):
+        return Log, ()
+
+
 class Stopping(ClassifierMixin, BaseEstimator):
     """Predicts as a fitted classifier does, notes each table, and stops after so many."""
 
-    tables: ClassVar[list] = []
-    n_tables = np.inf
+    log = Log()
 
     def __init__(self, clf):
         self.clf = clf
@@ -193,17 +200,17 @@ class Stopping(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        if len(Stopping.tables) == Stopping.n_tables:
+        if len(self.log.tables) == self.log.n_tables:
             raise StoppedError
-        Stopping.tables.append(X)
+        self.log.tables.append(X)
         return self.clf.predict(X)
 
 
 @pytest.fixture
 def tables(monkeypatch):
     """The tables that `Stopping` is given."""
-    monkeypatch.setattr(Stopping, "tables", [])
-    return Stopping.tables
+    monkeypatch.setattr(Stopping, "log", Log())
+    return Stopping.log.tables
 
 
 @pytest.fixture
@@ -211,10 +218,10 @@ def interrupted(monkeypatch, tables):
     """Return a function that begins a map and stops after 2 of its 4 blocks."""
 
     def begin(estimator, stack, out):
-        monkeypatch.setattr(Stopping, "n_tables", 2)
+        monkeypatch.setattr(Stopping.log, "n_tables", 2)
         with pytest.raises(StoppedError):
             predict_map(estimator, stack, out, progress=False)
-        monkeypatch.setattr(Stopping, "n_tables", np.inf)
+        monkeypatch.setattr(Stopping.log, "n_tables", np.inf)
         assert not out.exists()
         assert not list(out.parent.glob(f"{out.name}*"))
         return [len(list(path.iterdir())) for path in out.parent.glob(f".{out.name}.*.partial")]

@@ -1,0 +1,109 @@
+"""Series in memory as a data set, iterated over in whole batches."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from sklearn_gkd._common.series import Shape
+
+
+class SeriesDataset(TensorDataset, Dataset):
+    """Views of the same rows and, where they are trained on, the targets: labels first.
+
+    skorch's callbacks, which know one target alone, find the labelled rows in ``X`` and ``y``.
+
+    Parameters
+    ----------
+    X : array-like or sequence of array-like
+        The one view, or each of them, as (n, T, C) or (n, T * C).
+    y : sequence of array-like of shape (n, ...), default=None
+        Labels (-1 where there is none), and what else is learnt from.
+    shapes : sequence of (int, int)
+        (T, C) of each view.
+    device : torch.device, default="cpu"
+        Where the tensors are.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: Sequence[Any] | None = None,
+        *,
+        shapes: Sequence[Shape],
+        device: torch.device | str = "cpu",
+    ):
+        views = X if isinstance(X, (list, tuple)) else [X]
+        if len(views) != len(shapes):
+            raise ValueError(
+                f"X has {len(views)} views, but this net looks at {len(shapes)}. Give an array, "
+                "or a list of one for each view."
+            )
+        dtype = torch.float32 if y is None else None
+        tensors = [
+            _as_series(view, shape).to(device, dtype)
+            for view, shape in zip(views, shapes, strict=True)
+        ]
+        if y is None and not all(tensor.isfinite().all() for tensor in tensors):
+            raise ValueError("X contains NaN or inf. Fill the gaps first, as before fit.")
+        self.n_views = len(tensors)
+        targets = [torch.as_tensor(target, device=device) for target in y or ()]
+        super().__init__(*tensors, *targets)
+
+    @property
+    def X(self) -> list[Tensor]:
+        """The views of the labelled rows."""
+        return [view[self._labelled] for view in self.tensors[: self.n_views]]
+
+    @property
+    def y(self) -> Tensor | None:
+        """The labels of the labelled rows."""
+        return self.tensors[self.n_views][self._labelled] if self._has_labels else None
+
+    @property
+    def _has_labels(self) -> bool:
+        return len(self.tensors) > self.n_views
+
+    @property
+    def _labelled(self) -> Any:
+        return self.tensors[self.n_views] >= 0 if self._has_labels else slice(None)
+
+
+class Batches:
+    """Iterates over a data set in whole batches; a last batch of one row joins the one before.
+
+    Batch normalisation cannot train on a single row.
+    """
+
+    def __init__(
+        self, dataset: TensorDataset, batch_size: int, n_views: int, *, shuffle: bool = False
+    ):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.n_views = n_views
+        self.shuffle = shuffle
+
+    def __iter__(self) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]]:
+        n_rows = len(self.dataset)
+        order = torch.randperm(n_rows) if self.shuffle else torch.arange(n_rows)
+        order = order.to(self.dataset.tensors[0].device)
+        starts = list(range(0, n_rows, self.batch_size))
+        if len(starts) > 1 and n_rows - starts[-1] == 1:
+            starts.pop()
+        for start, stop in zip(starts, [*starts[1:], n_rows], strict=True):
+            tensors = self.dataset[order[start:stop]]
+            yield tensors[: self.n_views], tensors[self.n_views :]
+
+
+def _as_series(view: Any, shape: Shape) -> Tensor:
+    values = torch.as_tensor(view if isinstance(view, Tensor) else np.require(view, None, "W"))
+    if tuple(values.shape[1:]) not in (tuple(shape), (shape[0] * shape[1],)):
+        raise ValueError(
+            f"X has a view of shape {tuple(values.shape)}, but fit saw series of (T, C) = {shape}."
+            " Give the same dates and bands as in fit."
+        )
+    return values.reshape(-1, *shape)
