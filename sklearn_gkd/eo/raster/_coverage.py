@@ -12,7 +12,6 @@ from sklearn_gkd.eo.raster._stacks import CHUNK
 from sklearn_gkd.eo.raster._vectors import check_index, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
-    import dask
     import geopandas
     import shapely
     import xarray
@@ -180,8 +179,6 @@ def _tiles(stack: xarray.DataArray, coverage: Coverage) -> Iterator[Coverage]:
 
 def _read(window: xarray.DataArray) -> Iterator[tuple[range, np.ndarray]]:
     """Yield some steps of a window and their images (n, C, height, width), until it is read."""
-    if window.chunks is not None:
-        [window] = dask.optimize(window)  # else each read would go through the dates of all
     n_steps = window.sizes["time"]
     n_at_once = max(1, VALUES * n_steps // window.size)
     for start in range(0, n_steps, n_at_once):
