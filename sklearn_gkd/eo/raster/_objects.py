@@ -134,8 +134,8 @@ def object_series(
         like = list(getattr(like, "columns", like))
         stack = align(stack, like, tolerance, indices)
     names = like or column_names(stack, indices)
-    coverage = _coverage(stack, polygons)
-    means = _means(stack, coverage, PixelValues(stack, indices, average))
+    pixels = PixelValues(stack, indices, average)
+    means = _means(stack, _coverage(stack, polygons), pixels)
     table = pd.DataFrame(
         means.reshape(len(polygons), len(names)), index=polygons.index, columns=names
     )
