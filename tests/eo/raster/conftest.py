@@ -98,3 +98,63 @@ def clf(small, pixels, scene):
     clf = GKDClassifier(small, small, random_state=0)
     y = scene.classes.astype(str).ravel()[complete][::5]
     return clf.fit(pixels[complete][::5], y, X_priv=pixels[complete][::5])
+
+
+@pytest.fixture
+def tif(tmp_path):
+    """Write an image (C, height, width) as it is, and return its path."""
+    rasterio = pytest.importorskip("rasterio")
+
+    def tif(name, image, transform=None, crs=32631, mask=None, external=False, **tags):
+        path = tmp_path / name
+        transform = transform or rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+        image = np.asarray(image)
+        image = image[None] if image.ndim == 2 else image
+        profile = {"transform": transform, "crs": crs, "nodata": tags.pop("nodata", None)}
+        n_bands, height, width = image.shape
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=not external),
+            rasterio.open(
+                path, "w", "GTiff", width, height, n_bands, dtype=image.dtype, **profile
+            ) as file,
+        ):
+            for tag, value in tags.items():
+                setattr(file, tag, value)
+            file.write(image)
+            if mask is not None:
+                file.write_mask(mask)
+        return path
+
+    return tif
+
+
+@pytest.fixture
+def like(tif):
+    """A raster of 5 m pixels over those of `tif`, which begins one of its pixels earlier."""
+    rasterio = pytest.importorskip("rasterio")
+    grid = rasterio.Affine(5, 0, 499_990, 0, -5, 5_000_010)
+    return tif("like.tif", np.zeros((24, 24), "float32"), grid)
+
+
+@pytest.fixture
+def finer():
+    """Warp an image (10, 10) of `tif`, NaN for no data, to the grid of `like` by rasterio."""
+    rasterio = pytest.importorskip("rasterio")
+    from rasterio.warp import Resampling, reproject
+
+    def finer(image, resampling="bilinear"):
+        warped = np.full((24, 24), np.nan, dtype="float32")
+        reproject(
+            image.astype("float32"),
+            warped,
+            src_transform=rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000),
+            src_crs=32631,
+            src_nodata=np.nan,
+            dst_transform=rasterio.Affine(5, 0, 499_990, 0, -5, 5_000_010),
+            dst_crs=32631,
+            dst_nodata=np.nan,
+            resampling=Resampling[resampling],
+        )
+        return warped
+
+    return finer

@@ -149,28 +149,6 @@ def test_an_offset_for_each_date(lay, dtype):
     np.testing.assert_allclose(one.iloc[0], [0, 2000, 1000, 3000, 1200, 3500])
 
 
-@pytest.mark.parametrize(
-    ("name", "in_power"),
-    [
-        *[
-            (name, True)
-            for name in ("VV", "vh", "VV_asc", "vh_desc", "VH-descending", "HH", "S1_hv")
-        ],
-        *[
-            (name, True)
-            for name in ("sigma0_VV", "Gamma0_VH_dB", "VV_37", "S1A_IW_VV", "VV ascending")
-        ],
-        *[(name, False) for name in ("B4", "VV_VH", "VH/VV", "VV_coherence", "VV_angle", "VVX")],
-        *[(name, False) for name in ("VV_linear", "NDVI", "angle", "VV_std")],
-    ],
-)
-def test_which_bands_are_decibels(name, in_power):
-    stack = stack_of([[[[-20.0, -5.0]]]], ["2020-01-01"], [name])
-    expected = 10 * np.log10((0.01 + 10**-0.5) / 2) if in_power else -12.5
-    assert object_series(stack, field(1, 2)).iloc[0, 0] == pytest.approx(expected)
-    assert object_series(stack, field(1, 2), average="db").iloc[0, 0] == pytest.approx(-12.5)
-
-
 def test_indices_of_dark_pixels_stay_bounded():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(1, 2, 30, 30)) * 10.0 ** rng.integers(-8, 4, size=(1, 1, 30, 30))

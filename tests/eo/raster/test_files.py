@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("geopandas", reason="needs the extra geo")
+rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
+from rasterio.enums import ColorInterp  # noqa: E402
+from rasterio.transform import from_origin  # noqa: E402
+
+from sklearn_gkd.eo.raster import open_stack  # noqa: E402
+
+DAY = ["2020-01-01"]
+
+HOLE = np.zeros((10, 10), bool)
+HOLE[2:5, 3:8] = True
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("how", ["none", "tag", "internal", "external", "alpha", "both", "given"])
+def test_what_has_no_data_is_nan_on_both_grids(tif, like, dtype, how, finer):
+    image = np.arange(1, 101, dtype=dtype).reshape(10, 10)
+    bands, nodata = image[None], None
+    kwargs = {}
+    if how == "alpha":
+        bands = np.stack([image, np.where(HOLE, 0, 200).astype(dtype)])
+        kwargs["colorinterp"] = [ColorInterp.gray, ColorInterp.alpha]
+    elif how in ("tag", "given"):
+        bands = np.where(HOLE, 0, image)[None].astype(dtype)
+        if how == "tag":
+            kwargs["nodata"] = 0
+        else:
+            nodata = 0
+    elif how != "none":
+        kwargs |= {"mask": ~HOLE, "external": how == "external"}
+    expected = image.astype("float32")
+    if how != "none":
+        expected[HOLE] = np.nan
+    if how == "both":
+        kwargs["nodata"] = 1
+        expected[0, 0] = np.nan
+    path = tif("a.tif", bands, **kwargs)
+    opened = open_stack([path], DAY, ["B4"], nodata=nodata)
+    np.testing.assert_array_equal(opened[0, 0], expected)
+    warped = open_stack([path], DAY, ["B4"], nodata=nodata, like=like)
+    np.testing.assert_allclose(warped[0, 0], finer(expected), rtol=1e-5)
+    assert np.isnan(warped[0, 0, :2]).all()  # outside of the file
+    assert np.isfinite(warped[0, 0, 10:]).any()
+
+
+def test_each_band_has_its_own_gaps(tif, like, finer):
+    images = np.random.default_rng(0).normal(size=(2, 10, 10)).astype("float32")
+    images[0][HOLE] = images[1, 7:, 7:] = np.nan
+    images[1, 0, 0] = -np.inf
+    path = tif("a.tif", np.nan_to_num(images, nan=-9999, neginf=-np.inf), nodata=-9999)
+    images[1, 0, 0] = np.nan
+    np.testing.assert_array_equal(open_stack([path], DAY, ["VV", "VH"])[0], images)
+    warped = open_stack([path], DAY, ["VV", "VH"], like=like)[0].to_numpy()
+    for band, image in zip(warped, images, strict=True):
+        np.testing.assert_allclose(band, finer(image), rtol=1e-5)
+
+
+def test_a_fourth_band_that_is_named_is_no_alpha(tif):
+    images = np.arange(400, dtype="uint8").reshape(4, 10, 10)
+    images[3, 0] = 0
+    path = tif("a.tif", images, colorinterp=[*[ColorInterp.gray] * 3, ColorInterp.alpha])
+    stack = open_stack([path], DAY, ["B2", "B3", "B4", "B8"])
+    np.testing.assert_array_equal(stack[0], images)
+
+
+def test_parts_are_what_the_whole_has(tif, like):
+    rng = np.random.default_rng(0)
+    paths = [tif(f"{i}.tif", rng.normal(size=(2, 10, 10)).astype("float32")) for i in range(3)]
+    coarse = tif("coarse.tif", np.zeros((3, 3), "float32"), from_origin(500_001, 5e6 - 7, 23, 23))
+    for grid in (None, like, coarse):
+        dates = ["2020-01-01", "2020-01-02", "2020-01-04"]
+        stack = open_stack(paths, dates, ["VV", "VH"], like=grid)
+        whole = stack.to_numpy()
+        for part in (
+            np.s_[1], np.s_[:, 1], np.s_[::2, :, 2:7, 1], np.s_[:, ::-1, ::-1, 1:2],
+            np.s_[:, :, [2, 0], 0], np.s_[2:2], np.s_[..., -1:], np.s_[0, 1, 2, 2],
+        ):  # fmt: skip
+            np.testing.assert_array_equal(stack[part].to_numpy(), whole[part])
+
+
+@pytest.mark.parametrize("warp", [False, True])
+def test_scale_and_offset_in_the_file_are_applied(tif, like, warp, finer):
+    stored = np.arange(7000, 7200, dtype="uint16").reshape(2, 10, 10)
+    stored[:, HOLE] = 0
+    path = tif("a.tif", stored, nodata=0, scales=[2.75e-5, 0.1], offsets=[-0.2, 5])
+    expected = np.stack([stored[0] * 2.75e-5 - 0.2, stored[1] * 0.1 + 5])
+    expected[:, HOLE] = np.nan
+    stack = open_stack([path], DAY, ["B4", "T"], like=like if warp else None)[0].to_numpy()
+    if warp:
+        expected = np.stack([finer(image) for image in expected])
+    np.testing.assert_allclose(stack, expected, rtol=1e-5)
+
+
+def test_the_same_files_have_the_same_name_in_a_graph(tif, like):
+    paths = [tif(f"{i}.tif", np.zeros((2, 10, 10), "float32")) for i in range(3)]
+
+    def name(files, dates=("2020-01-01", "2020-01-02"), bands=("VV", "VH"), **kwargs):
+        return open_stack(files, dates, bands, **kwargs).data.name
+
+    one = name(paths[:2])
+    assert one == name(paths[:2])
+    others = [
+        name(paths[1:]),
+        name(paths[:2], nodata=0),
+        name(paths[:2], like=like),
+        name(paths[:2], like=like, resampling="nearest"),
+    ]
+    assert len({one, *others}) == 5
+
+
+def test_stacks_travel_to_other_processes(tif, like):
+    import pickle
+
+    rng = np.random.default_rng(0)
+    path = tif("a.tif", rng.normal(size=(10, 10)).astype("float32"))
+    stack = open_stack([path], DAY, ["VV"], like=like)
+    copy = pickle.loads(pickle.dumps(stack))
+    np.testing.assert_array_equal(copy, stack)

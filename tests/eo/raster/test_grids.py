@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("geopandas", reason="needs the extra geo")
+rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
+from rasterio.transform import from_origin  # noqa: E402
+from rasterio.warp import Resampling, reproject  # noqa: E402
+
+from sklearn_gkd.eo.raster import open_stack  # noqa: E402
+
+DAY = ["2020-01-01"]
+GRID = from_origin(500_000, 5_000_000, 10, 10)
+FINER = from_origin(499_990, 5_000_010, 5, 5)
+
+
+def test_warped_down_as_a_whole(tif):
+    image = np.random.default_rng(0).normal(size=(60, 60)).astype("float32")
+    target = from_origin(500_003, 5_000_007, 23, 23)
+    coarse = tif("coarse.tif", np.zeros((300, 26), "float32"), target)
+    expected = np.full((300, 26), np.nan, "float32")
+    grid = {"src_transform": GRID, "src_crs": 32631, "dst_transform": target, "dst_crs": 32631}
+    reproject(
+        image, expected, **grid, src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.average
+    )
+    path = tif("fine.tif", image)
+    warped = open_stack([path], DAY, ["B4"], like=coarse, resampling="average")
+    np.testing.assert_allclose(warped[0, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("crs", [32632, 4326])
+def test_another_projection(tif, crs):
+    """A plane keeps its slope wherever it is warped to."""
+    from rasterio.warp import calculate_default_transform, transform
+
+    rows, columns = np.mgrid[:300, :300] + 0.5
+    path = tif("plane.tif", (columns - 2 * rows).astype("float32"))
+    bounds = (500_000, 4_997_000, 503_000, 5_000_000)
+    grid, width, height = calculate_default_transform(32631, crs, 300, 300, *bounds)
+    target = tif("target.tif", np.zeros((height, width), "float32"), grid, crs)
+    warped = open_stack([path], DAY, ["B4"], like=target)[0, 0].to_numpy()
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    x, y = rasterio.transform.xy(grid, rows.ravel() - 0.5, columns.ravel() - 0.5)
+    x, y = np.array(transform(crs, 32631, x, y))
+    expected = ((x - 500_000) / 10 - 2 * (5_000_000 - y) / 10).reshape(height, width)
+    inside = (x > 500_010) & (x < 502_990) & (y > 4_997_010) & (y < 4_999_990)
+    # Pixels of 14 by 9 m: GDAL's own way of warping down errs by that much.
+    atol = 0.25 if crs == 4326 else 0.05
+    np.testing.assert_allclose(warped.ravel()[inside], expected.ravel()[inside], atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs", "shape"),
+    [
+        (from_origin(500_050, 5_000_000, 10, 10), 32631, (10, 10)),
+        (from_origin(500_001, 5_000_000, 10, 10), 32631, (10, 10)),
+        (GRID, 32632, (10, 10)),
+        (from_origin(500_000, 5_000_000, 20, 20), 32631, (10, 10)),
+        (from_origin(500_000, 5_000_000, 20, 20), 32631, (5, 5)),
+    ],
+)
+def test_a_band_on_another_grid(tif, transform, crs, shape):
+    ramp = np.tile(np.arange(shape[1], dtype="float32"), (shape[0], 1))
+    one, other = tif("vv.tif", np.zeros((10, 10))), tif("vh.tif", ramp, transform, crs)
+    for paths, dates, bands in (
+        ([[one, other]], DAY, ["VV", "VH"]),
+        ([one, other], ["2020-01-01", "2020-01-02"], ["VV"]),
+        ([[one], [other]], ["2020-01-01", "2020-01-02"], ["VV"]),
+    ):
+        with pytest.raises(ValueError, match=r"vh.tif lies on another grid than .*vv.tif.*like="):
+            open_stack(paths, dates, bands)
+        stack = open_stack(paths, dates, bands, like=one)
+        warped = stack.to_numpy().reshape(2, 10, 10)
+        expected = np.full((10, 10), np.nan, "float32")
+        reproject(
+            ramp, expected, src_transform=transform, src_crs=crs, src_nodata=np.nan,
+            dst_transform=GRID, dst_crs=32631, dst_nodata=np.nan, resampling=Resampling.bilinear,
+        )  # fmt: skip
+        np.testing.assert_allclose(warped[1], expected, rtol=1e-5)
+        np.testing.assert_array_equal(warped[0], 0)
+
+
+def test_rounding_makes_no_other_grid(tif):
+    near = from_origin(500_000.0004, 5_000_000, 10, 10)
+    one, other = (tif(f"{n}.tif", np.zeros((10, 10)), t) for n, t in enumerate((GRID, near)))
+    assert open_stack([[one, other]], DAY, ["VV", "VH"]).shape == (1, 2, 10, 10)
+
+
+def test_like_may_be_a_path_a_stack_or_a_south_up_raster(tif, like):
+    path = tif("a.tif", np.arange(100, dtype="float32").reshape(10, 10))
+    expected = open_stack([path], DAY, ["B4"], like=like)
+    as_stack = open_stack([like], DAY, ["VV"])
+    south_up = FINER @ rasterio.Affine(1, 0, 0, 0, -1, 24)
+    turned = tif("turned.tif", np.zeros((24, 24), "float32"), south_up)
+    for other in (str(like), as_stack, as_stack.isel(y=slice(None, None, -1)), turned):
+        found = open_stack([path], DAY, ["B4"], like=other)
+        np.testing.assert_array_equal(found, expected)
+        assert found.rio.transform() == FINER
+    with pytest.raises(ValueError, match=r"like is int. Give a stack, a DataArray or a path"):
+        open_stack([path], DAY, ["B4"], like=10)
+
+
+def test_a_south_up_file_is_turned(tif):
+    image = np.arange(100, dtype="float32").reshape(10, 10)
+    turned = tif("turned.tif", image[::-1], GRID @ rasterio.Affine(1, 0, 0, 0, -1, 10))
+    stack = open_stack([turned], DAY, ["B4"])
+    np.testing.assert_array_equal(stack[0, 0], image)
+    assert stack.rio.transform() == GRID
