@@ -36,7 +36,7 @@ _OF_THE_MACHINE = {"checkpoint", "device", "memory"}
 
 _LABELS = "biufUO"  # kinds of dtype
 
-_SET_IN_FIT = {"network", "scalings", "shapes", "n_classes"}
+_SET_IN_FIT = {"network", "scalings", "shapes", "n_classes", "output_bias"}
 
 
 class Unsaved:

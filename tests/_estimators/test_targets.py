@@ -64,3 +64,22 @@ def test_weights_of_rows_multiply_those_of_classes_and_are_balanced_with_them():
     points, most = classes.weighted({"oats": 3}, codes).score(logits, *given)
     assert points.item() == pytest.approx(3 * 0.4 + 1.6)
     assert most.item() == pytest.approx(3 * 0.4 + 1.6 + 3 * 1.2 + 0.8)
+
+
+def test_where_classes_weigh_differently_outputs_start_at_the_logarithms_of_their_rows_weights():
+    labels = np.array(["maize", "oats", "rye"])
+    codes = np.array([0, 1, 1, 1, 1, 2, 2, -1])
+    of_rows = np.array([8.0, 0.5, 0.5, 0.5, 0.5, 2, 2, 99])
+    classes = Classes(labels, np.array([1, 2, 0.5]))
+    for weights, expected in [
+        (None, [1 / 10, 8 / 10, 1 / 10]),
+        (of_rows, [8 / 14, 4 / 14, 2 / 14]),
+    ]:
+        bias = np.array(classes.output_bias(codes, weights))
+        assert np.exp(bias) / np.exp(bias).sum() == pytest.approx(expected)
+        assert bias.sum() == pytest.approx(0)
+    balanced = Classes(labels).weighted("balanced", codes[:-1])
+    assert balanced.output_bias(codes, None) is None
+    assert np.isfinite(classes.output_bias(np.array([0, 1]), None)).all()
+    for alike in (None, np.full(3, 2.0)):
+        assert Classes(labels, alike).output_bias(codes, of_rows) is None
