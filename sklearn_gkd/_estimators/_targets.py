@@ -94,6 +94,24 @@ class Classes:
             )
         return np.array([code_of[label] for label in labels.tolist()])
 
+    def output_bias(
+        self, codes: np.ndarray, sample_weight: np.ndarray | None
+    ) -> list[float] | None:
+        """Return, where classes weigh differently, the logarithms of the weights of their rows.
+
+        A few epochs would not take a network to very different ones. They are 0 on average, and
+        none is of less than a millionth of the mean, so that a network can leave from there.
+        """
+        if self.weights is None or np.ptp(self.weights) == 0:
+            return None
+        labelled = codes >= 0
+        of_rows = None if sample_weight is None else sample_weight[labelled]
+        totals = np.bincount(codes[labelled], of_rows, minlength=self.n_outputs) * self.weights
+        if np.allclose(totals, totals.mean()):  # but for rounding, as "balanced" makes them
+            return None
+        logarithms = np.log(np.maximum(totals, 1e-6 * totals.mean()))
+        return (logarithms - logarithms.mean()).tolist()
+
     def loss(self, weights: LossWeights | None = None) -> nn.Module:
         """Return cross-entropy or, with weights, the paper's loss."""
         if weights is None:

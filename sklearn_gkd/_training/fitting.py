@@ -127,6 +127,7 @@ def prepare(training: Training) -> NeuralNet:
         module__scalings=training.scalings(),
         module__shapes=training.shapes,
         module__n_classes=training.outcome.n_outputs,
+        module__output_bias=training.output_bias(),
         criterion=partial(training.outcome.loss, training.weights),
         device=training.device,
         iterator_train=Batches,

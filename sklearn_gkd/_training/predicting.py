@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.series import Scaling, Shape
 from sklearn_gkd._training.batches import Batches, SeriesDataset
+from sklearn_gkd.networks._architectures import CNN, MLP, MLPEnsemble
 
 PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, an eighth
 
@@ -29,11 +30,24 @@ class Standardized(nn.Module):
         One for each view.
     shapes, n_classes, **params
         See `networks`.
+    output_bias : sequence of float or None
+        Added to the output layer's first bias, in a network of this package.
     """
 
-    def __init__(self, network, scalings: Sequence[Scaling], shapes, n_classes, **params):
+    def __init__(
+        self,
+        network,
+        scalings: Sequence[Scaling],
+        shapes,
+        n_classes,
+        output_bias: Sequence[float] | None = None,
+        **params,
+    ):
         super().__init__()
         self.network = network(shapes, n_classes, **params)
+        if output_bias is not None and isinstance(self.network, CNN | MLP | MLPEnsemble):
+            with torch.no_grad():
+                self.network.head[-1].get_parameter("bias").add_(torch.tensor(output_bias))
         for i, (mean, scale) in enumerate(scalings):
             self.register_buffer(f"mean_{i}", torch.tensor(mean))
             self.register_buffer(f"scale_{i}", torch.tensor(scale))

@@ -24,6 +24,11 @@ class Outcome(Protocol):
     def n_outputs(self) -> int:
         """Number of the net's outputs for a row."""
 
+    def output_bias(
+        self, labels: np.ndarray, sample_weight: np.ndarray | None
+    ) -> list[float] | None:
+        """Return what is added to the outputs at the start, for training rows of these labels."""
+
     def loss(self, weights: LossWeights | None = None) -> nn.Module:
         """Return the loss of (logits, features): with weights, the teacher's terms too."""
 
@@ -98,6 +103,11 @@ class Training:
     def scalings(self) -> list[Scaling]:
         """Return what standardises each view, by its training rows."""
         return [View(v.series[self.train], v.per_column).scaling() for v in self.views]
+
+    def output_bias(self) -> list[float] | None:
+        """Return what is added to the outputs of a net at the start, by its training labels."""
+        weights = None if self.sample_weight is None else self.sample_weight[self.train]
+        return self.outcome.output_bias(np.asarray(self.targets[0])[self.train], weights)
 
     def dataset(self, rows: np.ndarray) -> SeriesDataset:
         """Return the views and the targets of some rows, on the device."""

@@ -39,7 +39,7 @@ from sklearn_gkd.persistence._allowed import (
     needs_parameters,
 )
 
-_SET_IN_FIT = {"network", "scalings", "shapes", "n_classes"}
+_SET_IN_FIT = {"network", "scalings", "shapes", "n_classes", "output_bias"}
 
 
 class Packer:

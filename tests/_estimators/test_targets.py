@@ -71,3 +71,22 @@ def test_weights_that_are_no_weights_are_refused_by_name(weights):
     classes, codes = Classes.of(np.array(["a", "b", "b"]))
     with pytest.raises(ValueError, match=r"^class_weight gives the classes the weights {'a'"):
         classes.weighted(weights, codes)
+
+
+def test_where_classes_weigh_differently_outputs_start_at_the_logarithms_of_their_rows_weights():
+    labels = np.array(["maize", "oats", "rye"])
+    codes = np.array([0, 1, 1, 1, 1, 2, 2, -1])
+    of_rows = np.array([8.0, 0.5, 0.5, 0.5, 0.5, 2, 2, 99])
+    classes = Classes(labels, np.array([1, 2, 0.5]))
+    for weights, expected in [
+        (None, [1 / 10, 8 / 10, 1 / 10]),
+        (of_rows, [8 / 14, 4 / 14, 2 / 14]),
+    ]:
+        bias = np.array(classes.output_bias(codes, weights))
+        assert np.exp(bias) / np.exp(bias).sum() == pytest.approx(expected)
+        assert bias.sum() == pytest.approx(0)
+    balanced = Classes(labels).weighted("balanced", codes[:-1])
+    assert balanced.output_bias(codes, None) is None
+    assert np.isfinite(classes.output_bias(np.array([0, 1]), None)).all()
+    for alike in (None, np.full(3, 2.0)):
+        assert Classes(labels, alike).output_bias(codes, of_rows) is None

@@ -4,7 +4,9 @@ import torch
 from skorch.callbacks import Callback
 
 from sklearn_gkd import GKDClassifier, SeriesClassifier
-from sklearn_gkd._training.predicting import outputs
+from sklearn_gkd._training.fitting import prepare
+from sklearn_gkd._training.predicting import Standardized, outputs
+from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd.networks import NETWORKS, SeriesNet
 
 CPU = torch.device("cpu")
@@ -79,3 +81,43 @@ def test_a_row_is_predicted_alike_beside_any_others(name, series):
     together = clf.predict_proba(series.X)
     for rows in ([3], [0, 1, 2], range(17), range(50, 87)):
         assert clf.predict_proba(series.X[rows]).tobytes() == together[rows].tobytes()
+
+
+@pytest.mark.parametrize("name", ["mlp", "ensemble", "cnn"])
+def test_an_output_bias_is_added_in_networks_of_this_package(name):
+    def built(**bias):
+        torch.manual_seed(0)
+        return Standardized(NETWORKS[name], [], [(4, 2)], 3, **bias).state_dict()
+
+    before, after = built(), built(output_bias=[-1.0, 0.0, 2.0])
+    changed = [key for key in before if not torch.equal(before[key], after[key])]
+    assert changed == ["network.head.6.bias"]
+    shift = after[changed[0]] - before[changed[0]]
+    torch.testing.assert_close(shift, torch.tensor([-1.0, 0.0, 2.0]).expand_as(shift))
+
+
+def test_a_network_of_another_kind_is_left_alone(logits_only):
+    torch.manual_seed(0)
+    before = Standardized(logits_only, [], [(4, 2)], 3).state_dict()
+    torch.manual_seed(0)
+    after = Standardized(logits_only, [], [(4, 2)], 3, output_bias=[-1.0, 0.0, 2.0]).state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_outputs_start_at_the_weights_of_the_training_labels(series, small, recorder):
+    class_weight = {"maize": 3.0}
+    clf = SeriesClassifier(small, validation_fraction=0.3, class_weight=class_weight)
+    clf._store = recorder
+    clf.fit(series.X, series.y, sample_weight=np.where(series.y == "forest", 5.0, 1.0))
+    (training,) = recorder.trainings
+    counts = np.bincount(training.targets[0][training.train])
+    expected = np.log(counts * [5, 3, 1])  # forest, maize, meadow
+    expected -= expected.mean()
+    with seeded(0, CPU):
+        started = prepare(training).initialize().module_.network.head[-1].bias
+    with seeded(0, CPU):
+        plain = prepare(training).set_params(module__output_bias=None).initialize()
+    shift = (started - plain.module_.network.head[-1].bias).detach()
+    np.testing.assert_allclose(shift, expected, rtol=1e-5, atol=1e-6)
+    clf.set_params(class_weight=None).fit(series.X, series.y)
+    assert prepare(recorder.trainings[-1]).get_params()["module__output_bias"] is None

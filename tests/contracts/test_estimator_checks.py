@@ -3,7 +3,7 @@
 import pytest
 import sklearn
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_class_weight_classifiers, parametrize_with_checks
 
 from sklearn_gkd import GKDClassifier, IgnorePrivileged, SeriesClassifier
 from sklearn_gkd.networks import SeriesNet
@@ -58,3 +58,18 @@ def metadata_routing(request):
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::sklearn_gkd.PrivilegedInformationWarning")
+@parametrize_with_checks(
+    [TaughtByItself(), SeriesClassifier(), TaughtByItself("mlp", "mlp"), SeriesClassifier("mlp")],
+    expected_failed_checks=expected_failures,
+)
+def test_scikit_learn_checks_of_the_defaults(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [TaughtByItself(), SeriesClassifier()])
+def test_with_the_defaults_weights_of_classes_rule_the_decisions(estimator):
+    check_class_weight_classifiers("defaults", estimator)
