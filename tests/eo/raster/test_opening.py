@@ -18,6 +18,13 @@ def test_classes_are_never_interpolated(tif, like, finer):
         stack = open_stack(paths, DAY, ["B8", name], like=like, resampling="cubic")
         np.testing.assert_array_equal(stack[0, 1], finer(classes.astype("f4"), "nearest"))
         np.testing.assert_allclose(stack[0, 0], finer(classes.astype("f4"), "cubic"), rtol=1e-5)
+    both = tif("both.tif", np.stack([classes, classes]).astype("float32"))
+    for bands in (["B8", "SCL"], ["SCL", "B8"]):
+        one_file = open_stack([both], DAY, bands, like=like)
+        np.testing.assert_array_equal(
+            one_file.sel(band="SCL")[0], finer(classes.astype("f4"), "nearest")
+        )
+        np.testing.assert_allclose(one_file.sel(band="B8")[0], finer(classes.astype("f4")))
     by_band = open_stack(
         paths, DAY, ["B8", "SCL"], like=like, resampling={"B8": "nearest", "SCL": "mode"}
     )
