@@ -8,6 +8,9 @@ from sklearn.utils.estimator_checks import check_class_weight_classifiers, param
 from sklearn_gkd import GKDClassifier, IgnorePrivileged, SeriesClassifier
 from sklearn_gkd.networks import SeriesNet
 
+# check_class_weight_classifiers sets it.
+pytestmark = pytest.mark.filterwarnings("ignore:n_iter_no_change=20 does nothing")
+
 SMALL = SeriesNet(
     "mlp",
     module__width=32,
@@ -46,7 +49,6 @@ def metadata_routing(request):
 
 @pytest.mark.filterwarnings("ignore::sklearn_gkd.PrivilegedInformationWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:n_iter_no_change=20 does nothing")  # a check sets it
 @parametrize_with_checks(
     [
         GKDClassifier(SMALL, SMALL),

@@ -27,12 +27,15 @@ NARROW = {"module__filters": (4, 8), "module__kernels": (3, 1), "module__head": 
         "mlp",
         CNN,
         SeriesNet("cnn", max_epochs=2, **NARROW),
-        SeriesNet("mlp", module__width=8),
+        SeriesNet("mlp", max_epochs=2, module__width=8),
     ],
     ids=["default", "name", "class", "narrow cnn", "narrow mlp"],
 )
 def test_one_net_predicts_the_same_bits(network, series, through_file, assert_predicts_alike):
-    clf = SeriesClassifier(network, max_epochs=2, random_state=0).fit(series.X, series.y)
+    clf = SeriesClassifier(network, random_state=0)
+    if not isinstance(network, SeriesNet):
+        clf.set_params(max_epochs=2)
+    clf.fit(series.X, series.y)
     loaded = through_file(clf)
     assert_predicts_alike(loaded, clf, series.X)
     assert_array_equal(loaded.classes_, clf.classes_, strict=True)
