@@ -36,7 +36,7 @@ def fingerprint_of_pixels(stack: xarray.DataArray, n_rows: int) -> str | None:
     leaves = []
     for name, leaf in _leaves(stack):
         files = sorted(_files_in(leaf))
-        if not files and not isinstance(getattr(leaf, "value", leaf), np.ndarray):
+        if not files and not _is_value(getattr(leaf, "value", leaf)):
             return None  # a remote file, or what a function makes: nobody knows whether it changed
         leaves.append([str(name), leaf, [_state_of_file(path) for path in files]])
     leaves.sort(key=lambda leaf: leaf[0])
@@ -55,6 +55,13 @@ def _leaves(stack: xarray.DataArray) -> Iterator[tuple[Any, Any]]:
     for name, others in graph.get_all_dependencies().items():
         if not others:
             yield name, graph[name]
+
+
+def _is_value(content: Any) -> bool:
+    """Return whether the content is an array or a number, or a sequence of these."""
+    if isinstance(content, list | tuple):
+        return all(map(_is_value, content))
+    return content is None or isinstance(content, np.ndarray | np.generic | int | float | slice)
 
 
 def _files_in(content: Any) -> set[Path]:

@@ -19,6 +19,7 @@ from sklearn_gkd.eo.raster._identity import (  # noqa: E402
     fingerprint_of_pixels,
     source_files,
 )
+from sklearn_gkd.eo.raster._pixels import masked_and_shifted  # noqa: E402
 
 MODELS = """
 import sys
@@ -132,6 +133,18 @@ def test_files_are_told_by_size_and_time(paths, scene, write):
         file.write(b"more")
     os.utime(paths[1], ns=(before.st_atime_ns, before.st_mtime_ns + 1000))
     assert told() != second
+
+
+def test_a_mask_and_an_offset_are_told(paths, scene):
+    def told(**given):
+        stack = open_stack(paths, scene.dates, ["VV", "SCL"])
+        return fingerprint_of_pixels(masked_and_shifted(stack, **given), 16)
+
+    given = [{}, {"mask": "SCL"}, {"mask": "SCL", "mask_values": [3]}, {"offset": 1}]
+    first = [told(**arguments) for arguments in given]
+    assert None not in first
+    assert len(set(first)) == len(given)
+    assert [told(**arguments) for arguments in given] == first
 
 
 def test_the_files_that_a_virtual_raster_shows(paths, scene, tmp_path):
