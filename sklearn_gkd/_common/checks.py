@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.base import BaseEstimator
 
-CALLERS = {"sklearn_gkd", "sklearn", "joblib"}
+CALLERS = {"sklearn_gkd", "sklearn", "joblib", "contextlib"}
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -24,7 +24,14 @@ _INSTALLED = tuple(
 )
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, slice, np.dtype)
 _CODE = (type, types.FunctionType, types.ModuleType)
-_OF_NO_MEANING = {"__dict__", "__weakref__", "__doc__", "__firstlineno__", "__static_attributes__"}
+_OF_NO_MEANING = {
+    "__dict__",
+    "__weakref__",
+    "__doc__",
+    "__firstlineno__",
+    "__static_attributes__",
+    "_abc_impl",
+}
 
 # What a skorch net keeps of its training, durations among it; its predictions do not need it.
 _OF_TRAINING = {"callbacks_", "criterion_", "history_", "optimizer_", "virtual_params_"}

@@ -76,6 +76,7 @@ def _look_like_dates(numbers: np.ndarray) -> np.ndarray:
 def _as_date(value, name: str) -> np.datetime64:
     """Return a date, in UTC where it has a time zone."""
     date = value.decode() if isinstance(value, bytes) else value
+    date = date.start_time if isinstance(date, pd.Period) else date
     if isinstance(value, Real) and float(value).is_integer():
         date = f"{float(value):.0f}"
     is_text = isinstance(date, str) and _TEXT.fullmatch(date)

@@ -107,7 +107,8 @@ class Packer:
         for name, value in estimator.get_params(deep=False).items():
             if name in OF_THE_MACHINE:
                 continue
-            if "array-like" in estimator._parameter_constraints.get(name, []) and value is not None:
+            is_array_like = "array-like" in estimator._parameter_constraints.get(name, [])
+            if is_array_like and value is not None and not np.isscalar(value):
                 value = _listed(value)
             try:
                 params[name] = write(value)
@@ -220,5 +221,13 @@ def _listed(values: Any) -> list | tuple:
     """Return the values of an array-like in a list, dates as ISO strings; a tuple stays one."""
     if not isinstance(values, (list, tuple, pd.Index, pd.Series)):
         values = np.asarray(values)
-    listed = [str(value) if isinstance(value, (date, np.datetime64)) else value for value in values]
+    listed = [_text_of_date(value) for value in values]
     return tuple(listed) if isinstance(values, tuple) else listed
+
+
+def _text_of_date(value: Any) -> Any:
+    """Return a date as text that is read back as the same; what is no date as it is."""
+    if isinstance(value, pd.Period):
+        value = value.start_time
+    is_date = isinstance(value, (date, np.datetime64))
+    return pd.Timestamp(value).isoformat() if is_date else value

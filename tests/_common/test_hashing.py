@@ -126,6 +126,19 @@ def test_what_is_installed_is_told_apart_by_its_name_and_parameters():
     assert fingerprint(np.mean) != fingerprint(np.median)
 
 
+def test_an_estimator_of_one_s_own_is_hashed_by_its_code():
+    def own(doubled):
+        namespace = {"__name__": "__main__", "Base": LogisticRegression}
+        exec(
+            f"class Own(Base):\n    def fit(self, X, y): return super().fit({doubled} * X, y)\n",
+            namespace,
+        )
+        return namespace["Own"]()
+
+    assert fingerprint(own(1)) == fingerprint(own(1)) is not None
+    assert fingerprint(own(1)) != fingerprint(own(2))
+
+
 def test_what_cannot_be_hashed_has_no_fingerprint(tmp_path):
     with (tmp_path / "file").open("w") as file:
         assert fingerprint(1, file) is None

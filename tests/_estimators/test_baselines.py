@@ -21,8 +21,8 @@ def test_the_papers_competitors(series):
     cnn = SeriesClassifier("cnn", max_epochs=1).fit(series.X, series.y).network_.module_.network
     assert isinstance(mlp, MLP)
     assert isinstance(mlp.body[-1], nn.ReLU)
-    for given in (MLP, SeriesNet("mlp", max_epochs=1)):
-        net = SeriesClassifier(given, max_epochs=1).fit(series.X, series.y).network_
+    for given in (SeriesNet(MLP, max_epochs=1), SeriesNet("mlp", max_epochs=1)):
+        net = SeriesClassifier(given).fit(series.X, series.y).network_
         assert isinstance(net.module_.network.body[-1], nn.ReLU)
     linear = SeriesNet("mlp", max_epochs=1, module__feature_activation=nn.Identity)
     net = SeriesClassifier(linear).fit(series.X, series.y).network_

@@ -26,7 +26,7 @@ def test_x_priv_may_be_a_table_where_fit_saw_3d(series, clf):
 
 
 def test_a_supervised_priv_transformer_is_given_the_labels(series, clf):
-    clf.set_params(priv_transformer=SelectKBest(k=3), beta=0, max_epochs=1)
+    clf.set_params(priv_transformer=SelectKBest(k=3), beta=0)
     X_priv = series.X_priv.reshape(120, -1).copy()
     X_priv[::7] = np.nan
     clf.fit(series.X, series.y, X_priv=X_priv)

@@ -108,6 +108,7 @@ def written(monkeypatch):
     return kill_after
 
 
+@pytest.mark.filterwarnings("ignore:n_iter_no_change=4 does nothing without validation rows")
 @pytest.mark.parametrize("n_iter_no_change", [None, 4])
 def test_a_net_goes_on_at_the_next_epoch(series, small, folder, written, n_iter_no_change):
     clf = SeriesClassifier(

@@ -440,7 +440,5 @@ def test_two_rows_of_privileged_information_are_enough(row):
 
 def test_a_teacher_that_overflows_says_so():
     X_priv = np.where(X_PRIV > 0.8, 3.3e38, -3.3e38)
-    with pytest.raises(
-        ValueError, match=r"The loss of the teacher .* X and X_priv without extreme"
-    ):
+    with pytest.raises(ValueError, match=r"The loss of the teacher .* series without extreme"):
         GKDClassifier(TINY, TINY, random_state=0).fit(X, Y, X_priv=X_priv)

@@ -80,7 +80,7 @@ def test_masked_values_are_missing_in_every_argument(series, clf):
     gaps = rng.uniform(size=series.X_priv.shape) < 0.1
     X_priv, priv_missing = both(series.X_priv, gaps | (np.arange(120) % 5 == 0)[:, None, None])
     filler = GapFiller().fit(X_missing)
-    clf.set_params(priv_transformer=GapFiller(), max_epochs=2)
+    clf.set_params(priv_transformer=GapFiller())
     results = []
     for given, priv in [(X, X_priv), (X_missing, priv_missing), (list(X), list(X_priv))]:
         pairs = {"X_unlabeled": series.X[:50], "X_priv_unlabeled": priv[:50]}
@@ -104,7 +104,7 @@ def test_masked_values_are_missing_in_every_argument(series, clf):
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_transformers_within_give_the_same_with_any_output(series, clf, library):
     X = np.where(np.random.RandomState(0).uniform(size=series.X.shape) < 0.1, np.nan, series.X)
-    clf.set_params(priv_transformer=GapFiller(), max_epochs=1)
+    clf.set_params(priv_transformer=GapFiller())
     of_series = make_pipeline(GapFiller(), clf)
     table, priv_table = X.reshape(120, -1), series.X_priv.reshape(120, -1)
     channels = {"n_channels": 2, "n_channels_priv": 4, "priv_transformer": GapFiller(4)}

@@ -229,10 +229,13 @@ def test_the_type_of_a_number_does_not_matter(number, series, through_file):
         assert through_file(indices).transform(X).tobytes() == indices.transform(X).tobytes()
 
 
-def test_a_parameter_that_a_transformer_needs_is_plain(series, path):
+def test_a_parameter_that_a_transformer_needs_is_plain(series, path, through_file):
     periods = pd.period_range("2016-01", periods=6, freq="M")
     resample = Resample(periods, ["2016-02-01"]).fit(series.X)
-    with pytest.raises(TypeError, match=r"dates of Resample: Period.* that save_model writes"):
+    loaded = through_file(resample)
+    assert loaded.transform(series.X).tobytes() == resample.transform(series.X).tobytes()
+    resample.dates = [object()] * 6
+    with pytest.raises(TypeError, match=r"dates of Resample: .*object.* that save_model writes"):
         save_model(resample, path)
     assert not path.exists()
 
