@@ -1,7 +1,7 @@
 """Hashes that tell the pixels of stacks apart, and the files that a stack is read from."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -11,7 +11,7 @@ from warnings import catch_warnings
 import numpy as np
 
 from sklearn_gkd._common.files import missing_extra
-from sklearn_gkd._common.hashing import fingerprint, parts_of
+from sklearn_gkd._common.hashing import fingerprint
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import rasterio
@@ -91,10 +91,25 @@ def _state_of_file(path: Path) -> list:
     return [str(path), state.st_size, state.st_mtime_ns]
 
 
-def _strings_in(content: Any, path: tuple[int, ...] = ()) -> Iterator[str]:
-    """Yield the texts that the content holds, but for its code."""
-    if isinstance(content, str):
-        yield content
-    elif id(content) not in path and not isinstance(content, type | FunctionType | ModuleType):
-        for part in parts_of(content):
-            yield from _strings_in(part, (*path, id(content)))
+def _strings_in(content: Any, around: tuple[int, ...] = ()) -> Iterator[str]:
+    """Yield the texts and paths that a task of dask holds, but for its code."""
+    if isinstance(content, str | os.PathLike):
+        yield os.fsdecode(content)
+    elif id(content) not in around and not isinstance(content, type | FunctionType | ModuleType):
+        for part in _held_by(content):
+            yield from _strings_in(part, (*around, id(content)))
+
+
+def _held_by(content: Any) -> list:
+    """Return what a container or an object holds."""
+    if isinstance(content, Mapping):
+        return [*content.keys(), *content.values()]
+    if isinstance(content, list | tuple | set | frozenset):
+        return list(content)
+    if isinstance(content, np.ndarray | np.generic):
+        return content.ravel().tolist() if content.dtype.kind in "OU" else []
+    if hasattr(content, "_opener"):  # xarray's open file, beside all others that it has open
+        return [content._args, content._kwargs]
+    slots = [name for kind in type(content).__mro__ for name in getattr(kind, "__slots__", ())]
+    names = {*slots, *getattr(content, "__dict__", ())}
+    return [getattr(content, name) for name in sorted(names) if hasattr(content, name)]
