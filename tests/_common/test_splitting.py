@@ -107,7 +107,7 @@ def test_folds_of_a_splitter_of_pairs_and_of_none():
     ("cv", "message"),
     [
         (9, "^{}: .*n_splits=9"),
-        ("nine", "^({0}: )?Expected `cv` as an integer"),
+        ("nine", "^({0}: )?Expected `?cv`? as an integer"),
         (GroupKFold(2), "^{}: The 'groups' parameter should not be None"),
         ([([0], [1, 2])], "^{0}=.* leaves a fold a single row to train on, of 6.*another {0}"),
     ],
