@@ -33,6 +33,8 @@ def leave_out_weightless(
             weights, np.empty(n_rows), dtype=np.float64, ensure_non_negative=True
         )
     kept = np.flatnonzero(weights)
+    if len(kept) == 0:
+        raise ValueError("sample_weight is 0 in all rows. Give some rows a weight above 0.")
     if len(kept) == n_rows:
         return weights, [X, *others.values()]
     for name, values in others.items():
