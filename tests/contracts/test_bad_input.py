@@ -351,7 +351,7 @@ X, X_PRIV = np.random.RandomState(0).normal(size=(2, 24, 6))
 Y = np.arange(24) % 3
 try:
     SPARSE = scipy.sparse.coo_array(X.reshape(24, 3, 2))
-except ValueError:  # before scipy 1.15, which has 2 dimensions only
+except (TypeError, ValueError):  # before scipy 1.15, which has 2 dimensions only
     SPARSE = scipy.sparse.csr_array(X)
 SOURCES = [X, np.concatenate([X, X], axis=1)]
 SERIES_AS = {
