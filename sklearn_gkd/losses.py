@@ -113,7 +113,7 @@ class LabelLoss(nn.Module):
         if logits.ndim > 2:
             labels = labels[:, None].expand(logits.shape[:-1])
         rows = F.cross_entropy(logits.movedim(-1, 1), labels, reduction="none", ignore_index=-1)
-        return _mean_over(_of_members(rows, logits), weights)
+        return _mean_over(_of_members(rows, logits), weights, weights)
 
 
 class DistillationLoss(nn.Module):
@@ -121,8 +121,8 @@ class DistillationLoss(nn.Module):
 
     Target: ``(labels, teacher_logits, teacher_features, taught)``, where ``taught`` is 1.0 in the
     rows that the teacher has seen and 0.0 in the others, and then ``sample_weight`` or nothing.
-    Cross-entropy is averaged over the labelled rows of a batch, the other two terms over its
-    taught rows.
+    Cross-entropy is averaged over the labelled rows of a batch, the other two terms over all its
+    rows, those that are not taught counting 0: a teacher that has seen little says little.
 
     Parameters
     ----------
@@ -149,18 +149,18 @@ class DistillationLoss(nn.Module):
         loss = logits.new_zeros(())
         if self.uses_labels:
             loss = loss + alpha * self.label_loss(output, target)
-        if sample_weight is not None:
-            taught = taught * sample_weight
+        of_rows = torch.ones_like(taught) if sample_weight is None else sample_weight
+        taught = taught * of_rows
         n_members = 1
         if logits.ndim > 2:
             n_members = logits.shape[-2]
             teacher_logits = teacher_logits[:, None]
         if self.uses_features:
             rows = feature_reconstruction(features, teacher_features) / n_members
-            loss = loss + beta * _mean_over(rows, taught)
+            loss = loss + beta * _mean_over(rows, taught, of_rows)
         if self.uses_decisions:
             rows = imitation(logits, teacher_logits, temperature)
-            loss = loss + gamma * _mean_over(_of_members(rows, logits), taught)
+            loss = loss + gamma * _mean_over(_of_members(rows, logits), taught, of_rows)
         return loss
 
 
@@ -188,5 +188,6 @@ def _of_members(values: Tensor, logits: Tensor) -> Tensor:
     return values.mean(dim=-1) if logits.ndim > 2 else values
 
 
-def _mean_over(values: Tensor, weights: Tensor) -> Tensor:
-    return values @ weights.to(values.dtype) / weights.sum().clamp(min=1e-12)
+def _mean_over(values: Tensor, weights: Tensor, of_all: Tensor) -> Tensor:
+    """Return the mean over all rows of the values of those that have a weight."""
+    return values @ weights.to(values.dtype) / of_all.sum().clamp(min=1e-12)

@@ -80,12 +80,14 @@ def test_imitation_of_a_certain_teacher_is_finite():
 @pytest.mark.parametrize(
     ("alpha", "beta", "gamma"), [(1, 1, 10), (0.5, 2, 3), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
 )
-def test_distillation_loss_is_equation_4_over_the_taught_rows(batch, alpha, beta, gamma):
+def test_distillation_loss_is_equation_4_with_nothing_from_rows_not_taught(
+    batch, alpha, beta, gamma
+):
     taught = batch["taught"] == 1
     expected = (
         alpha * cross_entropy(batch)
-        + beta * squared_distances(batch)[taught].mean()
-        + gamma * divergences(batch, 2.0)[taught].mean()
+        + beta * squared_distances(batch)[taught].sum() / 5
+        + gamma * divergences(batch, 2.0)[taught].sum() / 5
     )
     assert evaluate(DistillationLoss(LossWeights(alpha, beta, gamma, 2.0)), batch) == pytest.approx(
         expected
@@ -123,8 +125,8 @@ def test_a_row_weighs_in_every_term(batch, class_weight):
     cross = -np.log(right) @ of_labels / of_labels.sum()
     expected = (
         0.5 * cross
-        + 2 * squared_distances(batch) @ taught / taught.sum()
-        + 3 * divergences(batch, 2.0) @ taught / taught.sum()
+        + 2 * squared_distances(batch) @ taught / weights.sum()
+        + 3 * divergences(batch, 2.0) @ taught / weights.sum()
     )
     loss = DistillationLoss(LossWeights(0.5, 2, 3, 2.0), class_weight)
     assert evaluate(loss, {**batch, "weights": weights}) == pytest.approx(expected)

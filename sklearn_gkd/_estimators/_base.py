@@ -88,7 +88,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_channels": [Interval(Integral, 1, None, closed="left"), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -221,8 +221,9 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         *,
         taught: Sequence[Tensor] = (),
         weights: LossWeights | None = None,
+        role: str | None = None,
     ) -> NeuralNet:
-        """Train the net that predicts: on the labels and, with weights, on what is taught."""
+        """Train a net on the labels and, with weights, on what is taught: the one that predicts."""
         training = Training(
             net=net,
             views=[rows.view],
@@ -234,7 +235,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),
             seed=seed,
-            role=self._predicts_with.removesuffix("_"),
+            role=role or self._predicts_with.removesuffix("_"),
             sample_weight=rows.sample_weight,
         )
         return fit_net(training, self._states(), task)

@@ -86,7 +86,7 @@ checkpoint, device, random_state, verbose
         network="ensemble",
         *,
         n_channels=None,
-        max_epochs=40,
+        max_epochs=None,
         batch_size=64,
         lr=1e-3,
         validation_fraction=0.0,

@@ -7,6 +7,7 @@ PAPER_SETTINGS = {
     "beta": 1.0,
     "gamma": 10.0,
     "temperature": 1.0,
+    "distillation": "always",
     "lr": 5e-5,
     "batch_size": 32,
     "max_epochs": 5000,

@@ -1,12 +1,15 @@
 """What an estimator learns: class labels and their codes, loss, score and decisions."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sklearn_gkd._common.checks import naming
 from sklearn_gkd._common.series import as_column
@@ -141,6 +144,26 @@ class Classes:
         if right.ndim == 1:
             return weights[right].sum(), weights.sum()
         return torch.stack([weights[of_net].sum() for of_net in right]), weights.sum()
+
+    def held_out_losses(
+        self, logits: Tensor, codes: np.ndarray, sample_weight: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the log loss of each row at the temperature that suits the logits of all best.
+
+        Soft targets make a student less sure of itself, which is no better a decision in itself.
+        A row's loss is multiplied by its weight, which is 1 on average.
+        """
+        labels = torch.as_tensor(codes)
+        of_rows = None if sample_weight is None else torch.as_tensor(sample_weight)
+        weights = row_weights(labels, self.weights, of_rows).double()
+
+        def losses(log_temperature: float) -> np.ndarray:
+            scaled = logits.double() / math.exp(log_temperature)
+            rows = F.cross_entropy(scaled, labels, reduction="none")
+            return (rows * weights / weights.mean()).numpy()
+
+        best = minimize_scalar(lambda x: losses(x).mean(), bounds=(-3, 3), method="bounded")
+        return losses(best.x)
 
     def decode(self, logits: Tensor) -> np.ndarray:
         """Return the class of each row."""

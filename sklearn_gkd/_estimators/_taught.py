@@ -1,10 +1,12 @@
 """Base of the estimators that a teacher teaches: what the teacher sees, and what it is to learn."""
 
 import os
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from skorch import NeuralNet
 
 from sklearn_gkd._common.checks import warn
@@ -14,11 +16,21 @@ from sklearn_gkd._common.splitting import folds, numbers_rows
 from sklearn_gkd._estimators._base import NetEstimator, Rows
 from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
 from sklearn_gkd._estimators._targets import Classes
-from sklearn_gkd._estimators._teacher import Lesson, teacher_rows
+from sklearn_gkd._estimators._teacher import Lesson, teach, teacher_rows
+from sklearn_gkd._estimators._trial import (
+    Distillation,
+    is_clearly_less,
+    trial_folds,
+    trial_net,
+    trial_pairs,
+)
 from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
+from sklearn_gkd._training.predicting import outputs
+from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
+from sklearn_gkd.losses import LossWeights
 
 
 class TaughtEstimator(NetEstimator):
@@ -38,6 +50,7 @@ class TaughtEstimator(NetEstimator):
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "teacher_view": [StrOptions({"both", "privileged"})],
         "teacher_cv": ["cv_object"],
+        "distillation": [StrOptions({"auto", "always"})],
         "priv_transformer": [HasMethods(["fit", "transform"]), None],
         "n_channels_priv": NetEstimator._parameter_constraints["n_channels"],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
@@ -81,6 +94,82 @@ class TaughtEstimator(NetEstimator):
                 "teacher_cv."
             )
         return weights, kept
+
+    def _try_distillation(
+        self,
+        lesson: Lesson,
+        rows: Rows,
+        student: NeuralNet,
+        weights: LossWeights,
+        groups: Any,
+        task: Task,
+    ) -> Distillation:
+        """Return whether it pays to distil, by small nets that are tested on held-out rows.
+
+        It is only asked where there are pairs without a label, to whom a poor teacher's word is
+        the only lesson, and a teacher that did not come fitted. Where the teacher is clearly
+        better than a student alone, it pays; elsewhere a student that distils must be better.
+        """
+        pairs = trial_pairs(rows, lesson.seen, lesson.seed)
+        splits = trial_folds(rows, lesson.seen, groups, lesson.seed)
+        if self.distillation == "always" or not pairs.any() or lesson.came_fitted or not splits:
+            return Distillation(True)
+        fit = partial(
+            self._fit_net,
+            trial_net(student),
+            outcome=lesson.outcome,
+            seed=lesson.seed,
+            task=task,
+            role="trial",
+        )
+        tested = np.concatenate([held_out for _, held_out in splits])
+        losses = partial(
+            lesson.outcome.held_out_losses,
+            codes=rows.codes[tested],
+            sample_weight=None if rows.sample_weight is None else rows.sample_weight[tested],
+        )
+        own = [rows._replace(train=kept, valid=rows.valid[:0]) for kept, _ in splits]
+        targets = [
+            teach(lesson.on_trial(kept), self.memory, self._states(), task)[0] for kept, _ in splits
+        ]
+
+        def of_students(nets: list[NeuralNet]) -> np.ndarray:
+            views = [[rows.view.series[held_out]] for _, held_out in splits]
+            return losses(
+                torch.cat(
+                    [
+                        logits.cpu()
+                        for net, view in zip(nets, views, strict=True)
+                        for logits, _ in outputs(net, view, lesson.device)
+                    ]
+                )
+            )
+
+        by_teacher = losses(
+            torch.cat(
+                [told.logits[held_out] for told, (_, held_out) in zip(targets, splits, strict=True)]
+            )
+        )
+        alone = of_students([fit(labelled) for labelled in own])
+        if is_clearly_less(by_teacher, alone):
+            return Distillation(True, float(alone.mean()), float(by_teacher.mean()))
+        distilled = of_students(
+            [
+                fit(labelled.with_taught(pairs), taught=told, weights=weights)
+                for labelled, told in zip(own, targets, strict=True)
+            ]
+        )
+        means = [float(of_rows.mean()) for of_rows in (alone, by_teacher, distilled)]
+        found = Distillation(means[2] < means[0], *means)
+        if not found.used:
+            warn(
+                "X_priv does not help here: on labelled rows that were held out, students that "
+                f"distil have a log loss of {found.loss_distilled:.3f}, and the same nets alone "
+                f"{found.loss_alone:.3f}. So the student learns from the labels alone. Give more "
+                'labels or another teacher, or set distillation="always" to distil all the same.',
+                PrivilegedInformationWarning,
+            )
+        return found
 
     def _seen_by_teacher(self, x, priv) -> list:
         return [priv] if self.teacher_view == "privileged" else [x, priv]

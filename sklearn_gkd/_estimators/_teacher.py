@@ -5,7 +5,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._base import Rows
 from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._estimators._trial import trial_net
 from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.fitting import fit_net
@@ -111,6 +112,17 @@ class Lesson:
             fold_teacher = self._fit(others, self.seed + number, store, fit_task)
             logits[held_out], _ = self._outputs(fold_teacher, held_out)
         return TeacherTargets(logits, features, torch.as_tensor(self.seen).float())
+
+    def on_trial(self, train: np.ndarray) -> "Lesson":
+        """Return what a small teacher, or the classifier, learns from some training rows."""
+        is_net = isinstance(self.teacher, NeuralNet)
+        return replace(
+            self,
+            teacher=trial_net(self.teacher) if is_net else self.teacher,
+            train=train,
+            valid=self.valid[:0],
+            folds=[],
+        )
 
     @property
     def came_fitted(self) -> bool:

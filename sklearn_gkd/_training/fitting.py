@@ -108,7 +108,7 @@ def fit_net(training: Training, store: Store, fit_task: Task) -> NeuralNet:
 
 def prepare(training: Training) -> NeuralNet:
     """Return the skorch net that a training trains, not initialized."""
-    net = clone(training.net)
+    net = clone(training.net).set_params(max_epochs=training.n_epochs)
     unused, given = _split_callbacks(net)
     callbacks: list = [("gkd_score", ValidationScore(training.outcome))]
     if len(training.valid):
@@ -158,7 +158,7 @@ def train(
     """Train epoch by epoch: skorch would take an interrupt for the end of the training."""
     task = fit_task.subtask(training.role, net.max_epochs)
     ended_by = _epochs(net, data, training, checkpoint, task)
-    report = _report_or_raise(net, training.role, ended_by) if ended_by else None
+    report = _report_or_raise(net, training, ended_by) if ended_by else None
     net.notify("on_train_end", X=data, y=None)
     task.end()
     if report:
@@ -187,7 +187,6 @@ def _epochs(
 ) -> BaseException | None:
     """Train the epochs that are left, and return what ended them before their time."""
     n_before, best = len(net.history), _best_epoch(net)
-    predicts = training.role != "teacher"
     bar = tqdm(
         total=net.max_epochs,
         initial=n_before,
@@ -211,7 +210,7 @@ def _epochs(
                         lambda: training_state(net, best) | {"finished": False}
                     )
                 if epoch_task.end(
-                    (lambda: {f"{training.role}_": _snapshot(net)}) if predicts else None
+                    (lambda: {f"{training.role}_": _snapshot(net)}) if training.predicts else None
                 ):
                     break
         except (KeyboardInterrupt, _DivergedError) as error:
@@ -223,9 +222,9 @@ def _epochs(
     return None
 
 
-def _report_or_raise(net: NeuralNet, role: str, ended_by: BaseException) -> str:
+def _report_or_raise(net: NeuralNet, training: Training, ended_by: BaseException) -> str:
     """Return what to warn of where a training ended early, or raise where nothing can be kept."""
-    n_complete, best = _score(net).n_epochs_, _best_epoch(net)
+    n_complete, best, role = _score(net).n_epochs_, _best_epoch(net), training.role
     diverged = isinstance(ended_by, _DivergedError)
     message = f"The training of the {role} was interrupted after "
     if diverged:
@@ -235,7 +234,7 @@ def _report_or_raise(net: NeuralNet, role: str, ended_by: BaseException) -> str:
             "This was after "
         )
     message += f"{n_complete} of {net.max_epochs} epochs"
-    if not (n_complete and (best if diverged else role != "teacher")):
+    if not (n_complete and (best if diverged else training.predicts)):
         raise ValueError(f"{message}.") if diverged else ended_by
     return f"{message}; the {'best of them' if best else 'last state'} is kept."
 

@@ -1,5 +1,6 @@
 """All that the training of one net depends on, as one value."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,11 @@ from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import Scaling, Shape, View
 from sklearn_gkd._training.batches import SeriesDataset
 from sklearn_gkd.losses import LossWeights
+
+
+def epochs_for(n_rows: int) -> int:
+    """Return the passes over n training rows that suit most data: 300 over the fourth root of n."""
+    return math.ceil(300 / n_rows**0.25)
 
 
 class Outcome(Protocol):
@@ -70,7 +76,7 @@ class Training:
     seed : int
         Rules the initial weights, the batches and the dropout.
     role : str
-        "teacher", or the name of the net that the estimator predicts with.
+        "teacher", "trial", or the name of the net that the estimator predicts with.
     sample_weight : ndarray of shape (n,) or None
         Weight of each row in loss and score, which is then the last of a batch's targets; None
         weighs rows alike.
@@ -93,6 +99,16 @@ class Training:
     def shapes(self) -> list[Shape]:
         """The (T, C) of each view."""
         return [view.shape for view in self.views]
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the net is the one that the estimator predicts with."""
+        return self.role not in ("teacher", "trial")
+
+    @property
+    def n_epochs(self) -> int:
+        """Passes over the training rows: the net's own or, where that is None, by the rule."""
+        return self.net.max_epochs or epochs_for(len(self.train))
 
     @property
     def setting(self) -> Setting:
@@ -135,7 +151,7 @@ class Training:
             self.role,
             torch.get_num_threads(),
             type(self.net),
-            params,
+            params | {"max_epochs": self.n_epochs},
             [tuple(view) for view in self.views],
             [np.asarray(target) for target in self.targets],
             (self.train, self.valid, self.outcome, self.n_iter_no_change, self.sample_weight),

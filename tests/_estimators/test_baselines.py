@@ -90,10 +90,11 @@ def test_ignore_privileged_is_routed_what_it_ignores(series):
 
 
 def test_ignore_privileged_hands_on_what_its_estimator_has_learnt(series):
+    series.X = (series.X - series.X.mean()) / series.X.std()
     table = series.X.reshape(120, -1)
     for estimator, names in [
         (RandomForestClassifier(5, random_state=0), ["feature_importances_", "n_classes_"]),
-        (LogisticRegression(max_iter=500), ["coef_", "intercept_", "n_iter_"]),
+        (LogisticRegression(), ["coef_", "intercept_", "n_iter_"]),
     ]:
         expected = clone(estimator).fit(table, series.y)
         wrapped = IgnorePrivileged(estimator)

@@ -18,7 +18,7 @@ def test_predict_refuses_other_series(series, clf):
 def test_decisions_are_logits_and_their_softmax_is_the_probabilities(series, clf, n_classes):
     rows = np.isin(series.y, ["forest", "maize", "meadow"][:n_classes])
     series.X[:5] *= 1e6  # so sure that some probabilities are 0
-    clf.set_params(max_epochs=40).fit(series.X[rows], series.y[rows], X_priv=series.X_priv[rows])
+    clf.fit(series.X[rows], series.y[rows], X_priv=series.X_priv[rows])
     probabilities = clf.predict_proba(series.X)
     decisions = clf.decision_function(series.X)
     logarithms = clf.predict_log_proba(series.X)

@@ -1,5 +1,9 @@
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_gkd import PrivilegedInformationWarning
 from sklearn_gkd.eo import GapFiller
@@ -112,3 +116,102 @@ def test_without_x_priv_a_plain_student_is_trained_with_a_warning(series, clf, b
     assert not hasattr(clf, "teacher_")
     clf.set_params(beta=0, gamma=0).fit(series.X, series.y, X_priv=series.X_priv)
     np.testing.assert_array_equal(clf.predict_proba(series.X), plain)
+
+
+@pytest.fixture
+def pairs(series):
+    """Rows without a label, whose privileged information is as plain as that of the others."""
+    rng = np.random.RandomState(1)
+    return {
+        "X_unlabeled": series.X + rng.normal(size=series.X.shape),
+        "X_priv_unlabeled": series.X_priv,
+    }
+
+
+@pytest.fixture
+def liar(clf):
+    """A classifier whose teacher learns noise by heart."""
+    return clf.set_params(
+        teacher=DecisionTreeClassifier(),
+        teacher_view="privileged",
+        beta=0,
+        validation_fraction=0,
+        student__max_epochs=20,
+    )
+
+
+@pytest.fixture
+def noise():
+    return np.random.RandomState(2).normal(size=(120, 6, 4))
+
+
+def test_a_teacher_that_is_clearly_better_teaches(series, clf, pairs):
+    clf.set_params(validation_fraction=0, student__max_epochs=30, teacher__max_epochs=30)
+    clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs)
+    used, alone, teacher, distilled = clf.distillation_
+    assert used is True
+    assert 0 < teacher < alone - 0.1
+    assert np.isnan(distilled)
+    assert clf.student_.history[-1, "train_batch_count"] == 15  # 240 rows of batches of 16
+
+
+def test_where_distilling_harms_the_student_is_that_of_labels_alone(series, liar, pairs, noise):
+    pairs["X_priv_unlabeled"] = noise[::-1]
+    with pytest.warns(PrivilegedInformationWarning, match="X_priv does not help here") as caught:
+        liar.fit(series.X, series.y, X_priv=noise, **pairs)
+    assert len(caught) == 1
+    used, alone, _, distilled = liar.distillation_
+    assert used is False
+    assert f"distil have a log loss of {distilled:.3f}, and the same nets alone {alone:.3f}" in str(
+        caught[0].message
+    )
+    alone = clone(liar).set_params(gamma=0).fit(series.X, series.y, X_priv=noise, **pairs)
+    np.testing.assert_array_equal(liar.predict_proba(series.X), alone.predict_proba(series.X))
+    assert liar.teacher_predict_proba(series.X, noise).shape == (120, 3)
+    liar.set_params(distillation="always").fit(series.X, series.y, X_priv=noise, **pairs)
+    assert (liar.predict_proba(series.X) != alone.predict_proba(series.X)).any()
+    assert liar.distillation_.used
+    assert np.isnan(liar.distillation_[1:]).all()
+
+
+def test_a_trial_keeps_its_folds_apart(series, clf, pairs, recorder):
+    clf.set_params(validation_fraction=0.25)
+    clf._store = recorder
+    clf.fit(series.X, series.y, X_priv=series.X_priv, groups=series.groups, **pairs)
+    roles = [training.role for training in recorder.trainings]
+    assert roles[0] == "teacher"
+    assert roles[-1] == "student"
+    trials = [t for t in recorder.trainings[1:-1] if t.weights is None and t.role == "trial"]
+    assert len(trials) == 3
+    tested = [np.setdiff1d(recorder.trainings[0].train, trial.train) for trial in trials]
+    assert sorted(np.concatenate(tested)) == sorted(recorder.trainings[0].train)
+    for trial, held_out in zip(trials, tested, strict=True):
+        assert not set(series.groups[trial.train]) & set(series.groups[held_out])
+    for trial in recorder.trainings[1:-1]:
+        assert len(trial.valid) == 0
+        assert trial.net.module__n_members == 2
+
+
+@pytest.mark.parametrize("case", ["no pairs", "few labels", "fitted teacher", "always"])
+def test_nothing_is_tried(series, clf, pairs, recorder, case):
+    rows = np.arange(120) % (5 if case == "few labels" else 1) == 0
+    if case == "no pairs":
+        pairs = {}
+    if case == "fitted teacher":
+        tables = np.concatenate([series.X.reshape(120, -1), series.X_priv.reshape(120, -1)], axis=1)
+        clf.set_params(teacher=FrozenEstimator(GaussianNB().fit(tables, series.y)), beta=0)
+    if case == "always":
+        clf.set_params(distillation="always")
+    clf._store = recorder
+    clf.fit(series.X[rows], series.y[rows], X_priv=series.X_priv[rows], **pairs)
+    assert "trial" not in [training.role for training in recorder.trainings]
+    assert clf.distillation_.used
+    assert np.isnan(clf.distillation_.loss_alone)
+
+
+def test_a_trial_with_memory_finds_its_teachers_again(series, clf, pairs, tmp_path, recorder):
+    clf.set_params(memory=str(tmp_path))
+    first = clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs).distillation_
+    clf._store = recorder
+    assert clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs).distillation_ == first
+    assert "teacher" not in [training.role for training in recorder.trainings]

@@ -430,7 +430,7 @@ def picking(n_columns):
 def test_targets_are_made_anew_where_the_code_of_a_step_was_edited(series, small, tmp_path):
     found = []
     for n_columns in (1, 36, 36):
-        teacher = make_pipeline(picking(n_columns), LogisticRegression())
+        teacher = make_pipeline(picking(n_columns), StandardScaler(), LogisticRegression())
         clf = GKDClassifier(teacher, small, beta=0, memory=str(tmp_path), random_state=0)
         clf.fit(series.X, series.y, X_priv=series.X_priv)
         fresh = clone(clf).set_params(memory=None).fit(series.X, series.y, X_priv=series.X_priv)

@@ -114,7 +114,7 @@ def steps(clf, recorder, series, **metadata):
 
 
 def test_weights_are_1_on_average_over_the_labelled_training_rows(series, tiny, weights, recorder):
-    clf = GKDClassifier(tiny, tiny, validation_fraction=0.25, random_state=0)
+    clf = GKDClassifier(tiny, tiny, validation_fraction=0.25, distillation="always", random_state=0)
     unlabelled = {"X_unlabeled": series.X[:30], "X_priv_unlabeled": series.X_priv[:30]}
     kept = weights[weights > 0]
     given = {"X_priv": series.X_priv, "sample_weight": 5 * weights}

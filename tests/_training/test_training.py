@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -21,10 +22,23 @@ def training(series, small, recorder):
 
 def test_a_setting_is_its_loss_weights_and_learning_rate(training):
     assert training.role == "student"
-    assert training.setting == Setting(LossWeights(1.0, 1.0, 1.0, 1.0), 1e-2)
+    assert training.setting == Setting(LossWeights(1.0, 0.1, 1.0, 1.0), 1e-2)
     training.net.set_params(lr=np.float32(0.5))
     assert training.setting.lr == 0.5
     assert type(training.setting.lr) is float
+
+
+@pytest.mark.parametrize(("n_rows", "n_epochs"), [(50, 113), (1000, 54), (10_000, 30), (1, 300)])
+def test_a_net_without_epochs_passes_over_more_rows_less_often(training, n_rows, n_epochs):
+    training.net.set_params(max_epochs=None)
+    some = dataclasses.replace(training, train=np.zeros(n_rows, dtype=int))
+    assert some.n_epochs == n_epochs
+    assert training.n_epochs == math.ceil(300 / 120**0.25) == 91
+    key = training.key(training.setting)
+    training.net.set_params(max_epochs=91)
+    assert dataclasses.replace(training).key(training.setting) == key
+    training.net.set_params(max_epochs=90)
+    assert dataclasses.replace(training).key(training.setting) != key
 
 
 def test_a_data_set_has_views_and_targets_of_its_rows(training, series):
