@@ -3,6 +3,7 @@
 import os
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ SERIES = ("X_s1", "X_s2")
 NEEDED = (*SERIES, "y")
 
 KEYS = (*NEEDED, "groups", "class_names", "bands_s1", "bands_s2", "dates_s1", "dates_s2")
+
+PAIRS = {"X_unlabeled": "X_s1", "X_priv_unlabeled": "X_s2"}
+"""Series without a label, and those whose dates and bands they have."""
 
 FORMAT = "load_sits describes the format; numpy.savez writes it"
 
@@ -45,6 +49,9 @@ def load_sits(path: str | os.PathLike) -> Bunch:
             Not in the file: numbers from 0.
         dates_s1, dates_s2 : ndarrays of shape (T1,) and (T2,)
             Not in the file: numbers from 0, as of steps that are equally spaced.
+        X_unlabeled, X_priv_unlabeled : ndarrays of shape (m, T1, C1) and (m, T2, C2), float
+            Radar and optical series of objects without a class. Not in the file: absent, as is
+            ``groups_unlabeled`` of shape (m,), the spatial cell of each.
 
     Raises
     ------
@@ -79,10 +86,20 @@ def load_sits(path: str | os.PathLike) -> Bunch:
             raise ValueError(f"{path} holds a single array and is no npz. {FORMAT}.")
         keys = [key for key in KEYS if key in archive or key in NEEDED]
         data = {key: _read(archive, key, path) for key in keys}
-    _check_series(data, path)
+        pairs = {key: _read(archive, key, path) for key in _pair_keys(archive)}
+    _check_series(data, SERIES, path)
+    _check_series(pairs, [key for key in PAIRS if key in pairs], path)
     data = _derived(data) | data
     _check_shapes(data, path)
-    return Bunch(**{key: data[key] for key in KEYS})
+    _check_pairs(data, pairs, path)
+    return Bunch(**{key: data[key] for key in KEYS}, **pairs)
+
+
+def _pair_keys(archive: np.lib.npyio.NpzFile) -> list[str]:
+    """Return the arrays of pairs without a label: all that they need, where there are any."""
+    if not any(key in archive for key in PAIRS):
+        return []
+    return [*PAIRS, *(["groups_unlabeled"] if "groups_unlabeled" in archive else [])]
 
 
 def _read(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
@@ -97,8 +114,8 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
         ) from error
 
 
-def _check_series(data: dict[str, np.ndarray], path: Path) -> None:
-    for key in SERIES:
+def _check_series(data: dict[str, np.ndarray], keys: Iterable[str], path: Path) -> None:
+    for key in keys:
         if data[key].ndim != 3 or data[key].dtype.kind != "f":
             raise ValueError(
                 f"{path}: {key!r} is {data[key].dtype} of shape {data[key].shape}. "
@@ -143,4 +160,16 @@ def _check_shapes(data: dict[str, np.ndarray], path: Path) -> None:
             raise ValueError(
                 f"{path}: {key!r} has shape {data[key].shape}, but X_s1 is {data['X_s1'].shape} "
                 f"and X_s2 is {data['X_s2'].shape}, (n, T, C) each. Give {key!r} the shape {shape}."
+            )
+
+
+def _check_pairs(data: dict[str, np.ndarray], pairs: dict[str, np.ndarray], path: Path) -> None:
+    for key, array in pairs.items():
+        like = data[PAIRS[key]] if key in PAIRS else data["y"]
+        expected = (len(pairs["X_unlabeled"]), *like.shape[1:])
+        if array.shape != expected:
+            raise ValueError(
+                f"{path}: {key!r} has shape {array.shape} and not {expected}: one row for each of "
+                "X_unlabeled, and the dates and bands of the series with a label. Give it that "
+                "shape, or leave pairs without a label out."
             )

@@ -102,11 +102,12 @@ class Weather(NamedTuple):
     {
         "n_samples": [Interval(Integral, len(CLASS_COUNTS), None, closed="left")],
         "cloud_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_unlabeled": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
-def make_sits(n_samples=8597, *, cloud_fraction=0.0, random_state=None) -> Bunch:
+def make_sits(n_samples=8597, *, cloud_fraction=0.0, n_unlabeled=0, random_state=None) -> Bunch:
     """Simulate radar and optical series of a landscape like the Dordogne, in 2016.
 
     This is a simulation, for trying the method out where no data is at hand. Its classes, counts,
@@ -134,6 +135,9 @@ def make_sits(n_samples=8597, *, cloud_fraction=0.0, random_state=None) -> Bunch
     cloud_fraction : float, default=0.0
         Share of the optical acquisitions (object and date) that are NaN, in all bands. Clouds
         cover several objects of a cell at once. The other values do not depend on it.
+    n_unlabeled : int, default=0
+        Number of further objects of the same landscape, whose class is not told: pairs for
+        ``fit(..., X_unlabeled=, X_priv_unlabeled=)``. The others do not depend on it.
     random_state : int, RandomState instance or None, default=None
         Rules every draw.
 
@@ -153,6 +157,10 @@ def make_sits(n_samples=8597, *, cloud_fraction=0.0, random_state=None) -> Bunch
             Sorted, as in a classifier's ``classes_``.
         bands_s1, bands_s2, dates_s1, dates_s2 : ndarrays of str
             Dates are written as 2016-01-04.
+        X_unlabeled, X_priv_unlabeled : ndarrays of shape (n_unlabeled, 31, 2) and \
+(n_unlabeled, 23, 5), float32
+            Radar and optical series of the objects without a class; absent where n_unlabeled is
+            0, as are their cells, ``groups_unlabeled``.
 
     Examples
     --------
@@ -168,30 +176,46 @@ def make_sits(n_samples=8597, *, cloud_fraction=0.0, random_state=None) -> Bunch
     y = rng.permutation(np.repeat(class_names, _class_counts(n_samples)))
     cell = rng.randint(N_CELLS, size=n_samples)
     weather = _weather(rng)
-
-    # Each object is its own cover and, in part, a neighbour's: outlines are never quite right.
-    power, reflectance = _observe(_draw_cover(y, rng), cell, weather, rng)
-    neighbour_power, neighbour_reflectance = _observe(
-        _draw_cover(rng.permutation(y), rng), cell, weather, rng
-    )
-    share = 0.5 * rng.beta(1.0, 3.0, size=(n_samples, 1, 1))
-    power += share * (neighbour_power - power)
-    reflectance += share * (neighbour_reflectance - reflectance)
-
-    X_s1 = 10 * np.log10(_speckle(power, LOOKS, rng))
-    X_s2 = _with_ndvi(_atmosphere(reflectance, rng))
-    X_s2[_clouds(cell, cloud_fraction, rng)] = np.nan
-    return Bunch(
-        X_s1=X_s1.astype(np.float32),
-        X_s2=X_s2.astype(np.float32),
+    X_s1, X_s2 = _objects(y, cell, weather, rng)
+    cloudiness = rng.normal(size=(N_CELLS, len(DAYS_S2)))
+    X_s2[_clouds(cloudiness[cell], cloud_fraction, rng)] = np.nan
+    cell_names = np.array([f"cell_{number:02d}" for number in range(N_CELLS)])
+    sits = Bunch(
+        X_s1=X_s1,
+        X_s2=X_s2,
         y=y,
-        groups=np.array([f"cell_{number:02d}" for number in range(N_CELLS)])[cell],
+        groups=cell_names[cell],
         class_names=class_names,
         bands_s1=np.array(["VV", "VH"]),
         bands_s2=np.array(["B2", "B3", "B4", "B8", "NDVI"]),
         dates_s1=_iso(DAYS_S1),
         dates_s2=_iso(DAYS_S2),
     )
+    if n_unlabeled:
+        shares = np.array(list(CLASS_COUNTS.values())) / sum(CLASS_COUNTS.values())
+        untold = rng.choice(class_names, p=shares, size=n_unlabeled)
+        cell = rng.randint(N_CELLS, size=n_unlabeled)
+        sits.X_unlabeled, sits.X_priv_unlabeled = _objects(untold, cell, weather, rng)
+        sits.X_priv_unlabeled[_clouds(cloudiness[cell], cloud_fraction, rng)] = np.nan
+        sits.groups_unlabeled = cell_names[cell]
+    return sits
+
+
+def _objects(y: np.ndarray, cell: np.ndarray, weather: Weather, rng):
+    """Return the radar (n, 31, 2) and the cloudless optical series (n, 23, 5) of objects.
+
+    Each is its own cover and, in part, a neighbour's: outlines are never quite right.
+    """
+    power, reflectance = _observe(_draw_cover(y, rng), cell, weather, rng)
+    neighbour_power, neighbour_reflectance = _observe(
+        _draw_cover(rng.permutation(y), rng), cell, weather, rng
+    )
+    share = 0.5 * rng.beta(1.0, 3.0, size=(len(y), 1, 1))
+    power += share * (neighbour_power - power)
+    reflectance += share * (neighbour_reflectance - reflectance)
+    X_s1 = 10 * np.log10(_speckle(power, LOOKS, rng))
+    X_s2 = _with_ndvi(_atmosphere(reflectance, rng))
+    return X_s1.astype(np.float32), X_s2.astype(np.float32)
 
 
 def _class_counts(n_samples: int) -> np.ndarray:
@@ -295,8 +319,7 @@ def _with_ndvi(reflectance: np.ndarray) -> np.ndarray:
     return np.concatenate([reflectance, ndvi], axis=2)
 
 
-def _clouds(cell: np.ndarray, fraction: float, rng) -> np.ndarray:
-    """Return a mask (n, T) of the cloudy acquisitions, alike in the objects of a cell."""
-    n_dates = len(DAYS_S2)
-    cloudiness = rng.normal(size=(N_CELLS, n_dates))[cell] + rng.normal(size=(len(cell), n_dates))
+def _clouds(of_cell: np.ndarray, fraction: float, rng) -> np.ndarray:
+    """Return a mask (n, T) of the cloudy acquisitions, by how cloudy each object's cell is."""
+    cloudiness = of_cell + rng.normal(size=of_cell.shape)
     return cloudiness > np.quantile(cloudiness, 1 - fraction)

@@ -1,10 +1,11 @@
 """Baselines and controls of `evaluation.privileged_gain`: a function for each, listed in `FITS`.
 
 Each takes an unfitted `GKDClassifier`, whose random_state is the seed of the split, and the split,
-and returns the classes that it predicts for the test rows.
+and returns what it predicts for the test rows. Nets take as many steps as the estimator's student.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from sklearn_gkd._common.series import as_table, series_shape
 from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import IgnorePrivileged, SeriesClassifier
 from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
+from sklearn_gkd.evaluation import _budget as budget
 
 
 class Split(NamedTuple):
@@ -40,60 +42,86 @@ class Split(NamedTuple):
     X_priv_test: Any
 
 
-def forest(estimator, split: Split) -> np.ndarray:
+@dataclass(frozen=True)
+class Predicted:
+    """What a method predicts: the classes, and the probability (n, n_classes) of each."""
+
+    classes: np.ndarray
+    proba: np.ndarray
+
+    @property
+    def y_pred(self) -> np.ndarray:
+        """The likeliest class of each row."""
+        return self.classes[self.proba.argmax(axis=1)]
+
+
+def forest(estimator, split: Split) -> Predicted:
     """Predict by a random forest on X."""
     forest = RandomForestClassifier(
         class_weight=estimator.class_weight, random_state=estimator.random_state
     )
-    return IgnorePrivileged(forest).fit(split.X, split.y).predict(split.X_test)
+    return _predicted(IgnorePrivileged(forest).fit(split.X, split.y), split)
 
 
-def student_alone(estimator, split: Split) -> np.ndarray:
+def student_alone(estimator, split: Split) -> Predicted:
     """Predict by the student, trained without a teacher."""
-    estimator.set_params(beta=0, gamma=0)
-    return estimator.fit(split.X, split.y, groups=split.groups).predict(split.X_test)
+    n_epochs, patience = budget.as_many_steps(estimator, split, estimator._net("student"))
+    budget.set_student_epochs(estimator, n_epochs)
+    estimator.set_params(n_iter_no_change=patience)
+    return _without_teacher(estimator, split)
 
 
-def student_alone_longer(estimator, split: Split) -> np.ndarray:
-    """Predict by the student alone, trained for the epochs of teacher and student together.
+def student_alone_longer(estimator, split: Split) -> Predicted:
+    """Predict by the student alone, trained for the steps of teacher and student together.
 
-    A teacher that is no net has no epochs; it counts as many as the student.
+    A teacher that is no net, or whose steps fit sets, counts as many as the student.
     """
-    student = estimator._net("student")
-    teacher_epochs = getattr(estimator._teacher(), "max_epochs", student.max_epochs)
-    own = "student__max_epochs" if isinstance(estimator.student, NeuralNet) else "max_epochs"
-    estimator.set_params(**{own: student.max_epochs + teacher_epochs}, n_iter_no_change=None)
-    return student_alone(estimator, split)
+    estimator.set_params(n_iter_no_change=None)
+    net, n_steps = estimator._net("student"), budget.student_steps(estimator, split)
+    n_rows, teacher = budget.n_labelled(estimator, split), estimator._teacher()
+    if n_steps is None:
+        _without_teacher(estimator, split)
+        n_epochs = 2 * estimator.n_iter_
+    else:
+        of_teacher = budget.steps(teacher, n_rows) if isinstance(teacher, NeuralNet) else None
+        n_epochs = budget.epochs(n_steps + (of_teacher or n_steps), net, n_rows)
+    budget.set_student_epochs(estimator, n_epochs)
+    return _without_teacher(estimator, split)
 
 
-def estimator_and_teacher(estimator, split: Split) -> tuple[np.ndarray, np.ndarray]:
+def distillation(estimator, split: Split) -> Predicted:
+    """Predict by the estimator as it is."""
+    return _predicted(_fit(estimator, split), split)
+
+
+def estimator_and_teacher(estimator, split: Split) -> tuple[Predicted, Predicted]:
     """Predict by the estimator, and by its teacher, which sees X_priv of the test rows."""
-    _fit(estimator, split)
+    predicted = distillation(estimator, split)
     by_teacher = estimator.teacher_predict_proba(split.X_test, split.X_priv_test)
-    return estimator.predict(split.X_test), estimator.classes_[by_teacher.argmax(axis=1)]
+    return predicted, Predicted(estimator.classes_, by_teacher)
 
 
-def permuted(estimator, split: Split) -> np.ndarray:
+def permuted(estimator, split: Split) -> Predicted:
     """Predict by the estimator, fitted with the rows of X_priv that are known in another order."""
     rng = check_random_state(estimator.random_state)
     X_priv, unlabeled = _shuffled(split.X_priv, rng), split.X_priv_unlabeled
     if unlabeled is not None:
         unlabeled = _shuffled(unlabeled, rng)
     others = split._replace(X_priv=X_priv, X_priv_unlabeled=unlabeled)
-    return _fit(estimator, others).predict(split.X_test)
+    return distillation(estimator, others)
 
 
-def self_distillation(estimator, split: Split) -> np.ndarray:
+def self_distillation(estimator, split: Split) -> Predicted:
     """Predict by the estimator, with X in the place of X_priv, in all rows.
 
     The teacher still has as many views, and so as many features, as the estimator's.
     """
     estimator.set_params(priv_transformer=None, n_channels_priv=estimator.n_channels)
     seen_twice = split._replace(X_priv=split.X, X_priv_unlabeled=split.X_unlabeled)
-    return _fit(estimator, seen_twice).predict(split.X_test)
+    return distillation(estimator, seen_twice)
 
 
-def imputation(estimator, split: Split) -> np.ndarray:
+def imputation(estimator, split: Split) -> Predicted:
     """Predict by a net on X and on X_priv as regressed from X, in training rows out of fold.
 
     Pairs without a label are regressed from too. A net trained on X_priv itself would rely on it,
@@ -104,7 +132,7 @@ def imputation(estimator, split: Split) -> np.ndarray:
     return _predict_by_both(estimator, split, tables, imputed, imputed_test, dropped=0.0)
 
 
-def modality_dropout(estimator, split: Split) -> np.ndarray:
+def modality_dropout(estimator, split: Split) -> Predicted:
     """Predict by a net on both views, trained without X_priv in half of the rows of a batch.
 
     A row without X_priv has its mean. Pairs without a label cannot be trained on.
@@ -127,6 +155,15 @@ FITS: dict[Callable[..., Any], tuple[str, ...]] = {
     modality_dropout: ("modality dropout",),
 }
 """The methods whose predictions each function returns."""
+
+
+def _predicted(classifier, split: Split) -> Predicted:
+    return Predicted(classifier.classes_, classifier.predict_proba(split.X_test))
+
+
+def _without_teacher(estimator, split: Split) -> Predicted:
+    estimator.set_params(beta=0, gamma=0).fit(split.X, split.y, groups=split.groups)
+    return _predicted(estimator, split)
 
 
 def _fit(estimator, split: Split):
@@ -209,27 +246,30 @@ def _groups_of_all(groups: np.ndarray | None, n_rows: int) -> np.ndarray:
 
 def _predict_by_both(
     estimator, split: Split, tables: Tables, priv, priv_test, *, dropped: float
-) -> np.ndarray:
+) -> Predicted:
     """Predict by a net on X and this X_priv, side by side in a table."""
-    net = _net_on_both(estimator, tables.shapes, dropped)
+    net = _net_on_both(estimator, split, tables.shapes, dropped)
     train = np.hstack([tables.X, priv])[: len(split.y)]
     net.fit(train, split.y, groups=split.groups)
-    return net.predict(np.hstack([tables.X_test, priv_test]))
+    both = np.hstack([tables.X_test, priv_test])
+    return _predicted(net, split._replace(X_test=both))
 
 
-def _net_on_both(estimator, view_shapes, dropped: float) -> SeriesClassifier:
+def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> SeriesClassifier:
     """Return the teacher's net or, where that does not see both views, the student's, on both."""
     teacher_sees_both = estimator.teacher_view == "both"
     is_net = isinstance(estimator._teacher(), NeuralNet)
     net = estimator._net("teacher" if teacher_sees_both and is_net else "student")
+    shared = SeriesClassifier().get_params(deep=False).keys() & estimator.get_params(deep=False)
+    params = {name: getattr(estimator, name) for name in shared - {"n_channels", *BUDGET}}
+    n_epochs, params["n_iter_no_change"] = budget.as_many_steps(estimator, split, net)
     net.set_params(
+        max_epochs=n_epochs,
         module=SideBySide,
         module__two_views=net.module,
         module__view_shapes=view_shapes,
         module__dropped=dropped,
     )
-    shared = SeriesClassifier().get_params(deep=False).keys() & estimator.get_params(deep=False)
-    params = {name: getattr(estimator, name) for name in shared - {"n_channels", *BUDGET}}
     return SeriesClassifier(net, **params)
 
 

@@ -9,10 +9,15 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from sklearn_gkd._common.files import missing_extra
-from sklearn_gkd.evaluation._gain import check_results, gain_table
-from sklearn_gkd.evaluation._protocol import class_f_measures
+from sklearn_gkd.evaluation._gain_table import check_metric, check_results, gain_table
+from sklearn_gkd.evaluation._protocol import LOSSES, class_f_measures
 
-METRIC_NAMES = {"f_measure": "F-measure", "kappa": "kappa", "accuracy": "accuracy"}
+METRIC_NAMES = {
+    "f_measure": "F-measure",
+    "macro_f": "macro F-measure",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+}
 
 ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "frameon": False}
 
@@ -22,12 +27,15 @@ COLOURS = {"teacher": "tab:orange", "student": "tab:blue", "baseline": "0.45"}
 class GainDisplay:
     """Gain of the estimator over each other method, with its interval.
 
+    To the right of 0 the estimator is better, of a loss too. The title has the gain that counts:
+    over the better of the student alone and self-distillation, whose name is bold.
+
     Parameters
     ----------
     table : DataFrame
         One metric's rows of `evaluation.gain_table`.
     differences : DataFrame of shape (n_splits, n_methods)
-        The estimator's value less that of each method, in each split.
+        The gain over each method, in each split.
     metric : str
         Name of the metric.
 
@@ -76,9 +84,7 @@ class GainDisplay:
         GainDisplay
         """
         check_results(results)
-        metrics = list(results["metric"].unique())
-        if metric not in metrics:
-            raise ValueError(f"metric={metric!r} is not in results; give one of {metrics}.")
+        check_metric(results, metric)
         rows = results[results["metric"] == metric]
         if "estimator" not in set(rows["method"]):
             raise ValueError(
@@ -87,7 +93,8 @@ class GainDisplay:
             )
         table = gain_table(rows).loc[metric].drop(index="estimator")
         values = rows.pivot_table("value", index="split", columns="method")
-        differences = values[table.index].rsub(values["estimator"], axis=0)
+        sign = -1 if metric in LOSSES else 1
+        differences = sign * values[table.index].rsub(values["estimator"], axis=0)
         return cls(table, differences, metric).plot(ax=ax)
 
     def plot(self, ax=None):
@@ -106,9 +113,10 @@ class GainDisplay:
         if ax is None:
             ax = pyplot().subplots(figsize=(7, 1.4 + 0.4 * n_methods), layout="constrained")[1]
         position = np.arange(n_methods)
-        points = 100 * self.table
+        scale, _ = unit(self.metric)
+        points = scale * self.table[["gain", "low", "high"]]
         for i, method in enumerate(self.table.index):
-            of_splits = 100 * self.differences[method]
+            of_splits = scale * self.differences[method]
             label = "one split" if i == 0 else None
             ax.plot(
                 of_splits, np.full(len(of_splits), i + 0.25), "o", color="0.7", ms=4, label=label
@@ -127,12 +135,27 @@ class GainDisplay:
             yticks=position,
             yticklabels=self.table.index,
             ylim=(n_methods - 0.5, -0.5),
-            xlabel=f"{METRIC_NAMES.get(self.metric, self.metric)} of the estimator less that of "
-            "the method (points)",
+            xlabel=self._x_label(),
         )
         ax.legend(**ABOVE)
+        for i in np.flatnonzero(self.table["to_beat"]):
+            ax.get_yticklabels()[i].set_fontweight("bold")
+            ax.set_title(self._headline(points.iloc[i]), pad=26, fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _x_label(self) -> str:
+        first, second = "the estimator", "the method"
+        if self.metric in LOSSES:
+            first, second = second, first
+        name = METRIC_NAMES.get(self.metric, self.metric)
+        return f"{name} of {first} less that of {second}{unit(self.metric)[1]}"
+
+    def _headline(self, points: pd.Series) -> str:
+        digits = 3 if self.metric in LOSSES else 1
+        gain, low, high = (f"{value:+.{digits}f}" for value in points)
+        interval = f" ({low} to {high})" if np.isfinite(points["low"]) else ""
+        return f"Over {points.name}, the better without X_priv: {gain}{interval}"
 
 
 class TrainingCurvesDisplay:
@@ -313,6 +336,11 @@ class ClassGainDisplay:
         ax.legend(**ABOVE)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def unit(metric: str) -> tuple[int, str]:
+    """Return what a metric is multiplied by to be drawn, and its unit as a label has it."""
+    return (1, "") if metric in LOSSES else (100, " (points)")
 
 
 def pyplot() -> Any:

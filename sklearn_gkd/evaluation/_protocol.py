@@ -2,9 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, log_loss
 
 from sklearn_gkd._common.splitting import hold_out
+
+LOSSES = ("log_loss", "brier")
+"""The measures that are the better the lower they are."""
 
 
 def train_valid_test_split(y, *, sizes=(0.5, 0.2, 0.3), groups=None, random_state=None):
@@ -61,29 +64,72 @@ def train_valid_test_split(y, *, sizes=(0.5, 0.2, 0.3), groups=None, random_stat
     return rest[train], rest[valid], test
 
 
-def scores(y_true, y_pred) -> dict[str, float]:
-    """Return the paper's three measures, each between 0 and 1 (kappa can be negative).
+def scores(y_true, y_pred, y_proba=None, *, classes=None) -> dict[str, float]:
+    """Return the paper's three measures, the macro F-measure and, of probabilities, two losses.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n,)
         Classes.
+    y_proba : array-like of shape (n, n_classes), default=None
+        Probability of each class, as from `predict_proba`.
+    classes : array-like of shape (n_classes,), default=None
+        The class of each column of y_proba: the classifier's ``classes_``.
 
     Returns
     -------
     dict
-        ``f_measure`` (weighted by the classes' rows), ``kappa`` (Cohen's) and ``accuracy``.
+        ``f_measure`` (weighted by the classes' rows), ``macro_f`` (all classes alike), ``kappa``
+        (Cohen's) and ``accuracy``: 1 at best, and 0 at worst, but for kappa, which can be
+        negative. With y_proba also ``log_loss`` and ``brier`` (the squared distance to the true
+        class's 1 and the others' 0, summed over the classes, 2 at worst): 0 at best. A class that
+        is not in `classes` has the probability 0, of which the log loss is finite (36), as
+        scikit-learn's is.
+
+    Raises
+    ------
+    ValueError
+        Where y_proba comes without classes, or has not a column for each and a row for each of
+        y_true.
 
     Examples
     --------
     >>> from sklearn_gkd.evaluation import scores
     >>> scores(["a", "a", "b", "b"], ["a", "a", "b", "a"])["accuracy"]
     0.75
+    >>> y_proba = [[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.7, 0.3]]
+    >>> measured = scores(["a", "a", "b", "b"], ["a", "a", "b", "a"], y_proba, classes=["a", "b"])
+    >>> round(measured["brier"], 3)
+    0.35
     """
-    return {
+    measured = {
         "f_measure": float(f1_score(y_true, y_pred, average="weighted", zero_division=0)),
+        "macro_f": float(f1_score(y_true, y_pred, average="macro", zero_division=0)),
         "kappa": float(cohen_kappa_score(y_true, y_pred)),
         "accuracy": float(accuracy_score(y_true, y_pred)),
+    }
+    return measured if y_proba is None else measured | _losses(y_true, y_proba, classes)
+
+
+def _losses(y_true, y_proba, classes) -> dict[str, float]:
+    if classes is None:
+        raise ValueError(
+            "classes is None, and y_proba alone does not tell which class a column is of. Give "
+            "the classifier's classes_."
+        )
+    y_true, y_proba, classes = np.asarray(y_true), np.asarray(y_proba), np.asarray(classes)
+    if y_proba.shape != (len(y_true), len(classes)):
+        raise ValueError(
+            f"y_proba has shape {y_proba.shape} and not {(len(y_true), len(classes))}. Give a row "
+            "for each of y_true, and a column for each of classes."
+        )
+    labels = np.union1d(classes, y_true)
+    of_all = np.zeros((len(y_true), len(labels)))
+    of_all[:, np.searchsorted(labels, classes)] = y_proba
+    is_true = y_true[:, None] == labels
+    return {
+        "log_loss": float(log_loss(y_true, of_all, labels=labels)),
+        "brier": float(np.square(of_all - is_true).sum(axis=1).mean()),
     }
 
 

@@ -160,6 +160,55 @@ def test_misshaped(path, arrays, key, change, message):
         load_sits(path)
 
 
+@pytest.fixture
+def pairs():
+    rng = np.random.default_rng(1)
+    return {
+        "X_unlabeled": rng.normal(size=(9, 4, 2)).astype("f4"),
+        "X_priv_unlabeled": rng.normal(size=(9, 3, 5)).astype("f4"),
+        "groups_unlabeled": np.array(["g1", "g2", "g4"] * 3),
+    }
+
+
+def test_pairs_without_a_label(path, arrays, pairs):
+    for given in (pairs, {key: pairs[key] for key in list(pairs)[:2]}):
+        np.savez(path, **arrays, **given)
+        data = load_sits(path)
+        assert list(data) == [*arrays, *given]
+        for key, array in given.items():
+            np.testing.assert_array_equal(data[key], array)
+    np.savez(path, **arrays, groups_unlabeled=pairs["groups_unlabeled"])
+    assert list(load_sits(path)) == list(arrays)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("X_unlabeled", None, "has no array 'X_unlabeled'. Add it"),
+        ("X_priv_unlabeled", None, "has no array 'X_priv_unlabeled'. Add it"),
+        ("X_unlabeled", lambda X: X.astype(int), ": 'X_unlabeled' is int"),
+        (
+            "X_unlabeled",
+            lambda X: X[:, :3],
+            r": 'X_unlabeled' has shape \(9, 3, 2\) and not \(9, 4",
+        ),
+        ("X_priv_unlabeled", lambda X: X[:8], r"has shape \(8, 3, 5\) and not \(9, 3, 5\)"),
+        (
+            "groups_unlabeled",
+            lambda g: g[1:],
+            r"'groups_unlabeled' has shape \(8,\) and not \(9,\)",
+        ),
+    ],
+)
+def test_pairs_without_a_label_are_refused_by_name(path, arrays, pairs, key, change, message):
+    changed = pairs.pop(key)
+    if change is not None:
+        pairs[key] = change(changed)
+    np.savez(path, **arrays, **pairs)
+    with pytest.raises(ValueError, match=rf"series.npz.*{message}"):
+        load_sits(path)
+
+
 @pytest.mark.skipif(
     "SKLEARN_GKD_DATA" not in os.environ,
     reason="SKLEARN_GKD_DATA does not name the folder of the real series",

@@ -134,6 +134,47 @@ def test_clouds(fraction):
     np.testing.assert_array_equal(data.X_s2[~cloudy], clear.X_s2[~cloudy])
 
 
+PAIRS = ("X_unlabeled", "X_priv_unlabeled", "groups_unlabeled")
+
+
+def test_rows_with_a_label_do_not_depend_on_pairs_without_one():
+    alone = make_sits(300, cloud_fraction=0.3, random_state=5)
+    assert not set(PAIRS) & set(alone)
+    for n_unlabeled in (1, 400):
+        sits = make_sits(300, cloud_fraction=0.3, n_unlabeled=n_unlabeled, random_state=5)
+        for key, values in alone.items():
+            np.testing.assert_array_equal(sits[key], values)
+        assert sits.X_unlabeled.shape == (n_unlabeled, 31, 2)
+        assert sits.X_priv_unlabeled.shape == (n_unlabeled, 23, 5)
+        assert sits.groups_unlabeled.shape == (n_unlabeled,)
+    assert sits.X_unlabeled.dtype == sits.X_priv_unlabeled.dtype == np.float32
+    assert np.isnan(sits.X_priv_unlabeled[:, :, 0]).mean() == pytest.approx(0.3, abs=1e-3)
+    assert not (sits.X_unlabeled[:, None] == sits.X_s1[None]).all(axis=(2, 3)).any()
+
+
+def test_pairs_without_a_label_are_objects_of_the_same_landscape():
+    sits = make_sits(3000, n_unlabeled=3000, random_state=0)
+    assert set(sits.groups_unlabeled) == set(sits.groups)
+    labelled = np.hstack([sits.X_s1.reshape(3000, -1), sits.X_s2.reshape(3000, -1)])
+    pairs = np.hstack([sits.X_unlabeled.reshape(3000, -1), sits.X_priv_unlabeled.reshape(3000, -1)])
+    spread = labelled.std(axis=0, dtype="f8")
+    difference = (pairs.mean(axis=0, dtype="f8") - labelled.mean(axis=0, dtype="f8")) / spread
+    assert np.abs(difference).max() < 5 * np.sqrt(2 / 3000)
+    forest = RandomForestClassifier(50, random_state=0, n_jobs=2).fit(labelled, sits.y)
+    told = counts(forest.predict(pairs))
+    assert all(abs(told[name] - 3000 * n / 8597) < 130 for name, n in PAPER_COUNTS.items())
+
+
+def test_clouds_over_a_cell_cover_its_pairs_too():
+    sits = make_sits(3000, cloud_fraction=0.4, n_unlabeled=3000, random_state=0)
+    cells = sorted(set(sits.groups))
+    cloudy, cloudy_pairs = (
+        np.stack([np.isnan(X[of == cell, :, 0]).mean(axis=0) for cell in cells])
+        for X, of in [(sits.X_s2, sits.groups), (sits.X_priv_unlabeled, sits.groups_unlabeled)]
+    )
+    assert np.corrcoef(cloudy.ravel(), cloudy_pairs.ravel())[0, 1] > 0.9
+
+
 def test_objects_of_a_cell_share_moisture(dordogne):
     crops = dordogne.y == "Crops"
     radar, cells = dordogne.X_s1[crops].reshape(crops.sum(), -1), dordogne.groups[crops]
@@ -175,7 +216,13 @@ def test_optical_knows_what_radar_does_not():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"n_samples": 6}, {"n_samples": 7.5}, {"cloud_fraction": 1.0}, {"random_state": "a"}],
+    [
+        {"n_samples": 6},
+        {"n_samples": 7.5},
+        {"cloud_fraction": 1.0},
+        {"n_unlabeled": -1},
+        {"random_state": "a"},
+    ],
 )
 def test_invalid_arguments(arguments):
     with pytest.raises(ValueError, match=f"'{next(iter(arguments))}' parameter of make_sits"):

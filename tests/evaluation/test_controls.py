@@ -5,14 +5,17 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd._common.splitting import hold_out
+from sklearn_gkd._training.batches import Batches
 from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.evaluation._controls import (
     FITS,
     SideBySide,
     Split,
+    distillation,
     estimator_and_teacher,
     forest,
     imputation,
@@ -56,12 +59,12 @@ def calls(monkeypatch):
             seen["fit"].append((self, X, X_priv))
             return original(self, X, y, *([] if X_priv is None else [X_priv]), **kwargs)
 
-        def predict(self, X, *, original=cls.predict):
+        def predict(self, X, *, original=cls.predict_proba):
             seen["predict"].append((self, X))
             return original(self, X)
 
         monkeypatch.setattr(cls, "fit", fit)
-        monkeypatch.setattr(cls, "predict", predict)
+        monkeypatch.setattr(cls, "predict_proba", predict)
     return seen
 
 
@@ -69,26 +72,36 @@ def equal(first, second):
     return np.array_equal(first, second)
 
 
+def alike(first, second):
+    """Whether two fits predict the same, bit for bit."""
+    return equal(first.classes, second.classes) and equal(first.proba, second.proba)
+
+
 @pytest.mark.parametrize("fit", [fit for fit in FITS if fit is not estimator_and_teacher])
 def test_only_the_bound_reads_privileged_information_of_test_rows(fit, estimator, split):
     blind = split._replace(X_priv_test=None)
-    assert equal(fit(clone(estimator), blind), fit(clone(estimator), split))
+    assert alike(fit(clone(estimator), blind), fit(clone(estimator), split))
 
 
 def test_the_estimator_and_its_bound_are_one_ordinary_fit(estimator, split):
     by_hand = clone(estimator).fit(split.X, split.y, X_priv=split.X_priv)
-    by_teacher = by_hand.teacher_predict_proba(split.X_test, split.X_priv_test).argmax(axis=1)
-    predicted, bound = estimator_and_teacher(estimator, split)
-    assert equal(predicted, by_hand.predict(split.X_test))
-    assert equal(bound, by_hand.classes_[by_teacher])
-    assert not equal(predicted, bound)
+    by_teacher = by_hand.teacher_predict_proba(split.X_test, split.X_priv_test)
+    predicted, bound = estimator_and_teacher(clone(estimator), split)
+    assert equal(predicted.proba, by_hand.predict_proba(split.X_test))
+    assert equal(predicted.y_pred, by_hand.predict(split.X_test))
+    assert equal(bound.proba, by_teacher)
+    assert equal(bound.y_pred, by_hand.classes_[by_teacher.argmax(axis=1)])
+    assert not equal(predicted.y_pred, bound.y_pred)
+    assert alike(distillation(estimator, split), predicted)
 
 
 def test_the_forest_is_a_plain_forest(estimator, split):
     plain = RandomForestClassifier(class_weight="balanced", random_state=3)
     plain.fit(split.X.reshape(len(split.X), -1), split.y)
     predicted = forest(estimator.set_params(class_weight="balanced"), split)
-    assert equal(predicted, plain.predict(split.X_test.reshape(len(split.X_test), -1)))
+    tables = split.X_test.reshape(len(split.X_test), -1)
+    assert equal(predicted.proba, plain.predict_proba(tables))
+    assert equal(predicted.y_pred, plain.predict(tables))
 
 
 def test_the_student_alone_has_no_teacher_and_starts_as_the_estimators_student(estimator, split):
@@ -128,6 +141,69 @@ def test_longer_adds_the_epochs_of_named_nets(split):
     assert len(named.student_.history) == 1 + 2
 
 
+def steps_taken(net, n_rows):
+    """Count the batches that a fitted net was trained on."""
+    batches = Batches(TensorDataset(torch.zeros(n_rows)), net.batch_size, 1)
+    return len(net.history) * len(list(batches))
+
+
+@pytest.fixture
+def with_pairs(series, split):
+    """A split with 150 pairs without a label."""
+    X, X_priv = (np.tile(values, (2, 1, 1))[:150] for values in (series.X, series.X_priv))
+    return split._replace(X_unlabeled=X, X_priv_unlabeled=X_priv)
+
+
+@pytest.mark.parametrize("validation_fraction", [0, 0.2])
+def test_every_net_takes_the_steps_of_the_estimators_student(
+    estimator, with_pairs, calls, validation_fraction
+):
+    estimator.set_params(validation_fraction=validation_fraction, teacher__batch_size=32)
+    n_labelled = round((1 - validation_fraction) * len(with_pairs.y))
+    distilled, alone, longer = clone(estimator), clone(estimator), clone(estimator)
+    distillation(distilled, with_pairs)
+    student_alone(alone, with_pairs)
+    student_alone_longer(longer, with_pairs)
+    for control in (imputation, modality_dropout):
+        control(clone(estimator), with_pairs)
+    nets = [alone.student_] + [fit.network_ for fit, *_ in calls["fit"][-2:]]
+    steps = steps_taken(distilled.student_, n_labelled + 150)
+    for net in nets:
+        an_epoch = steps_taken(net, n_labelled) // len(net.history)
+        assert steps <= steps_taken(net, n_labelled) < steps + an_epoch
+    of_both = steps + steps_taken(distilled.teacher_, n_labelled)
+    taken = steps_taken(longer.student_, n_labelled)
+    assert of_both <= taken < of_both + taken // len(longer.student_.history)
+
+
+def test_patience_grows_with_the_epochs(estimator, with_pairs, calls):
+    estimator.set_params(n_iter_no_change=4)
+    student_alone(estimator, with_pairs)
+    n_labelled = round(0.8 * len(with_pairs.y))
+    longer = np.ceil((n_labelled + 150) / 16) / np.ceil(n_labelled / 16)
+    assert estimator.student.max_epochs == np.ceil(8 * longer)
+    assert estimator.n_iter_no_change == np.ceil(4 * estimator.student.max_epochs / 8)
+
+
+def test_without_pairs_epochs_and_patience_stay(estimator, split):
+    estimator.set_params(n_iter_no_change=4)
+    student_alone(estimator, split)
+    assert (estimator.student.max_epochs, estimator.n_iter_no_change) == (8, 4)
+
+
+def test_self_distillation_has_the_same_pairs(estimator, with_pairs, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        GKDClassifier, "fit", lambda self, X, y, **kwargs: given.update(kwargs) or self
+    )
+    monkeypatch.setattr(GKDClassifier, "classes_", None, raising=False)
+    monkeypatch.setattr(GKDClassifier, "predict_proba", lambda self, X: None)
+    self_distillation(estimator, with_pairs)
+    assert equal(given["X_unlabeled"], with_pairs.X_unlabeled)
+    assert equal(given["X_priv_unlabeled"], with_pairs.X_unlabeled)
+    assert equal(given["X_priv"], with_pairs.X)
+
+
 def test_permuted_rows_of_x_priv_are_the_same_rows_of_other_objects(estimator, split, calls):
     permuted(estimator, split)
     [(_, X, X_priv)] = calls["fit"]
@@ -162,7 +238,7 @@ def test_self_distillation_knows_nothing_of_x_priv(estimator, split, teacher_vie
 def test_self_distillation_keeps_the_teachers_number_of_features(estimator, split):
     cnn = SeriesNet("cnn", module__filters=[4], module__kernels=[3], module__head=8, max_epochs=1)
     estimator.set_params(teacher=cnn)  # 4 features a view, and the student has 8
-    assert len(self_distillation(estimator, split)) == len(split.X_test)
+    assert len(self_distillation(estimator, split).proba) == len(split.X_test)
 
 
 def columns(split, part):
@@ -213,7 +289,7 @@ def test_modality_dropout_trains_on_both_and_predicts_from_x(estimator, split, c
     assert module.dropped == 0.5
     X_test, _ = columns(split, calls["predict"][0][1])
     noise = np.random.RandomState(0).normal(size=(len(X_test), split.X_priv[0].size))
-    assert equal(net.predict(np.hstack([X_test, 1e4 * noise])), predicted)
+    assert equal(net.predict_proba(np.hstack([X_test, 1e4 * noise])), predicted.proba)
     assert net.random_state == 3
 
 
@@ -283,7 +359,8 @@ def test_permuted_rows_without_x_priv_stay_where_they_are(estimator, partial, mo
     monkeypatch.setattr(
         GKDClassifier, "fit", lambda self, X, y, **kwargs: given.update(kwargs) or self
     )
-    monkeypatch.setattr(GKDClassifier, "predict", lambda self, X: None)
+    monkeypatch.setattr(GKDClassifier, "classes_", None, raising=False)
+    monkeypatch.setattr(GKDClassifier, "predict_proba", lambda self, X: None)
     permuted(estimator, partial)
     assert equal(given["X_unlabeled"], partial.X_unlabeled)
     for name in ("X_priv", "X_priv_unlabeled"):

@@ -52,10 +52,41 @@ def test_gains_are_drawn_in_points_with_their_intervals(plt, results):
     assert legend(ax) == ["one split", "mean, 95 % interval"]
 
 
+def test_the_gain_that_counts_is_the_title_and_bold(plt, results):
+    taught = results[results["method"] == "student alone"].assign(method="self-distillation")
+    both = pd.concat([results, taught.assign(value=taught["value"] + 0.01)])
+    ax = GainDisplay.from_results(both, metric="kappa").ax_
+    row = 100 * gain_table(both).loc["kappa", ["gain", "low", "high"]].loc["self-distillation"]
+    gain, low, high = (f"{value:+.1f}" for value in row)
+    assert ax.get_title() == (
+        f"Over self-distillation, the better without X_priv: {gain} ({low} to {high})"
+    )
+    bold = [label.get_text() for label in ax.get_yticklabels() if label.get_weight() == "bold"]
+    assert bold == ["self-distillation"]
+    neither = results[results["method"] != "student alone"]
+    assert GainDisplay.from_results(neither, metric="kappa").ax_.get_title() == ""
+
+
+def test_the_gain_by_a_loss_is_drawn_as_it_is_and_to_the_right(plt, results):
+    losses = results.assign(value=2 - results["value"], metric=results["metric"] + "_of")
+    losses = losses.replace({"metric": {"kappa_of": "log_loss"}})
+    display = GainDisplay.from_results(losses, metric="log_loss")
+    ax = display.ax_
+    assert ax.get_xlabel() == "log loss of the method less that of the estimator"
+    of_scores = gain_table(results).loc["kappa"].drop(index="estimator")
+    [bars] = ax.containers
+    np.testing.assert_allclose(bars.lines[0].get_xdata(orig=False), of_scores["gain"])
+    values = results[results["metric"] == "kappa"].pivot_table("value", "split", "method")
+    for line, method in zip(ax.lines, of_scores.index, strict=False):
+        np.testing.assert_allclose(line.get_xdata(), values["estimator"] - values[method])
+    assert f": {of_scores.loc['student alone', 'gain']:+.3f} (" in ax.get_title()
+
+
 def test_gain_of_one_split_is_drawn_without_an_interval(plt, results):
     display = GainDisplay.from_results(results[results["split"] == 0])
     display.figure_.canvas.draw()
     assert display.ax_.get_xlabel().startswith("F-measure of")
+    assert " (" not in display.ax_.get_title()
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,47 @@ def test_scores_by_hand(labels):
             "accuracy": observed,
             "kappa": (observed - expected) / (1 - expected),
             "f_measure": (f_measures * table.sum(1)).sum() / n,
+            "macro_f": f_measures.mean(),
         }
     )
     by_class = class_f_measures(*labels, ["water", "crops", "forest", "moor"])
     assert by_class.to_dict() == pytest.approx(
         {"crops": f_measures[0], "forest": f_measures[1], "water": f_measures[2], "moor": 0}
     )
+
+
+def test_losses_by_hand(labels):
+    y_true, y_pred = labels
+    classes = ["water", "crops", "forest"]  # in no order
+    proba = np.random.RandomState(0).dirichlet([1, 1, 1], size=60)
+    measured = scores(y_true, y_pred, proba, classes=classes)
+    assert scores(y_true, y_pred).items() <= measured.items()
+    log_loss = brier = 0.0
+    for name, row in zip(y_true, proba, strict=True):
+        true = classes.index(name)
+        log_loss -= np.log(row[true]) / 60
+        brier += sum((p - (i == true)) ** 2 for i, p in enumerate(row)) / 60
+    assert measured["log_loss"] == pytest.approx(log_loss)
+    assert measured["brier"] == pytest.approx(brier)
+
+
+def test_a_class_that_was_not_trained_on_has_no_probability():
+    measured = scores(
+        ["a", "b", "c"], ["a", "a", "b"], [[0.8, 0.2], [0.5, 0.5], [0, 1]], classes=["a", "b"]
+    )
+    assert measured["brier"] == pytest.approx((2 * 0.2**2 + 2 * 0.5**2 + 2) / 3)
+    smallest = np.finfo(float).eps
+    assert measured["log_loss"] == pytest.approx(-np.log([0.8, 0.5, smallest]).mean())
+
+
+@pytest.mark.parametrize(
+    ("y_proba", "classes", "message"),
+    [
+        (np.full((2, 2), 0.5), None, "classes is None, and y_proba alone"),
+        (np.full((2, 3), 0.5), ["a", "b"], r"y_proba has shape \(2, 3\) and not \(2, 2\)"),
+        (np.full((3, 2), 0.5), ["a", "b"], r"y_proba has shape \(3, 2\) and not \(2, 2\)"),
+    ],
+)
+def test_probabilities_need_their_classes(y_proba, classes, message):
+    with pytest.raises(ValueError, match=message):
+        scores(["a", "b"], ["a", "b"], y_proba, classes=classes)
