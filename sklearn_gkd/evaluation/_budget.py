@@ -1,7 +1,8 @@
 """Equal numbers of training steps for methods that train on different numbers of rows.
 
 An epoch over pairs without a label has more steps than one over the labelled rows alone, so that
-nets of equal epochs are not compared fairly. Where ``max_epochs`` is None, fit itself sees to it.
+nets of equal epochs are not compared fairly. Where ``max_epochs`` is None, each net has the passes
+that suit its own rows.
 """
 
 from math import ceil

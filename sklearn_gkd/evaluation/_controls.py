@@ -108,7 +108,7 @@ def permuted(estimator, split: Split) -> Predicted:
     if unlabeled is not None:
         unlabeled = _shuffled(unlabeled, rng)
     others = split._replace(X_priv=X_priv, X_priv_unlabeled=unlabeled)
-    return distillation(estimator, others)
+    return distillation(estimator.set_params(distillation="always"), others)
 
 
 def self_distillation(estimator, split: Split) -> Predicted:
@@ -117,6 +117,7 @@ def self_distillation(estimator, split: Split) -> Predicted:
     The teacher still has as many views, and so as many features, as the estimator's.
     """
     estimator.set_params(priv_transformer=None, n_channels_priv=estimator.n_channels)
+    estimator.set_params(distillation="always")
     seen_twice = split._replace(X_priv=split.X, X_priv_unlabeled=split.X_unlabeled)
     return distillation(estimator, seen_twice)
 
