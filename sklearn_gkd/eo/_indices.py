@@ -91,8 +91,8 @@ def _of_spyndex(index: str) -> tuple[dict[str, str], dict[str, float], bool]:
             )
     values = {code: np.array([0.1 + 0.07 * number]) for number, code in enumerate(codes)}
     tenfold = {code: 10 * value for code, value in values.items()}
-    found = [_evaluate(index, of_bands | constants) for of_bands in (values, tenfold)]
-    return codes, constants, not np.allclose(*found, rtol=1e-9)
+    one, other = (_evaluate(index, of_bands | constants) for of_bands in (values, tenfold))
+    return codes, constants, not np.allclose(one, other, rtol=1e-9)
 
 
 def _evaluate(index: str, values: dict[str, Any]) -> Any:

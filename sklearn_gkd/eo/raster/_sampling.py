@@ -210,11 +210,11 @@ def _metric(stack) -> Any:
 
 def _common_bounds(radar, optical, crs) -> tuple[float, float, float, float]:
     """Return left, bottom, right and top of what both stacks show."""
-    bounds = [
+    of_radar, of_optical = (
         transform_bounds(stack.rio.crs, crs.to_wkt(), *stack.rio.bounds())
         for stack in (radar, optical)
-    ]
-    return _overlap(*bounds, "radar and optical show different places")
+    )
+    return _overlap(of_radar, of_optical, "radar and optical show different places")
 
 
 def _overlap(one, other, otherwise: str) -> tuple[float, float, float, float]:
