@@ -54,6 +54,13 @@ class ColumnNames(Attribute):
 
 
 @dataclass(frozen=True)
+class ColumnLabels(Attribute):
+    """Labels of columns that are not strings: as many as the product of the sizes, if any."""
+
+    sizes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Labels(Attribute):
     """An array of the class labels, each once; their number gives this size."""
 
@@ -84,5 +91,6 @@ OF_SERIES: dict[str, Attribute] = {
     "series_shape_": Sizes(("T", "C")),
     "n_features_in_": Count(("T", "C")),
     "feature_names_in_": ColumnNames(("T", "C"), optional=True),
+    "_column_labels": ColumnLabels(("T", "C"), optional=True),
 }
 """What every estimator of series has."""

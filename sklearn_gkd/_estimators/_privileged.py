@@ -11,7 +11,14 @@ from sklearn.utils.validation import check_array
 
 from sklearn_gkd._common.checks import check_finite, naming
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
-from sklearn_gkd._common.fitted_state import Attribute, ColumnNames, Count, Sizes, Transformer
+from sklearn_gkd._common.fitted_state import (
+    Attribute,
+    ColumnLabels,
+    ColumnNames,
+    Count,
+    Sizes,
+    Transformer,
+)
 from sklearn_gkd._common.labels import check_rows, read_channels, validate_columns
 from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
 
@@ -258,6 +265,7 @@ class PrivilegedReader:
             "shape": Sizes(("T_priv", "C_priv")),
             "n_channels": Count(optional=True),
             "columns": ColumnNames(optional=True),
+            "_column_labels": ColumnLabels(optional=True),
             "transformer": Transformer(optional=True),
         }
 

@@ -1,5 +1,6 @@
 from . import raster
-from ._optical import INDICES, CloudMask, SpectralIndices
+from ._indices import INDICES
+from ._optical import CloudMask, SpectralIndices
 from ._radar import despeckle, from_decibel, to_decibel
 from ._time import GapFiller, Resample
 

@@ -7,16 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from sklearn_gkd.eo._base import SeriesTransformer
-
-INDICES = {
-    "NDVI": ("B8", "B4"),  # vegetation
-    "NDWI": ("B3", "B8"),  # open water (McFeeters, 1996)
-    "MNDWI": ("B3", "B11"),  # open water beside buildings
-    "NDMI": ("B8", "B11"),  # moisture of the leaves
-    "NDRE": ("B8", "B5"),  # vegetation, by the red edge
-    "NBR": ("B8", "B12"),  # burnt ground
-}
-"""Normalised differences (a - b) / (a + b) of two Sentinel-2 bands."""
+from sklearn_gkd.eo._indices import bands_of, channels_of, compute
 
 
 class CloudMask(SeriesTransformer):
@@ -107,17 +98,21 @@ class SpectralIndices(SeriesTransformer):
     """Append spectral indices to optical series, as further channels.
 
     Series (n, T, C) become (n, T, C + n_indices), and tables (n, T * C) become
-    (n, T * (C + n_indices)). Bands stay in the units of X, with `offset` added. An index is
-    between -1 and 1, and NaN where one of its bands is NaN: a negative value, which no surface
-    reflects, counts as 0 in it.
+    (n, T * (C + n_indices)). Bands stay in the units of X, with `offset` added. An index is NaN
+    where one of its bands is: a negative value, which no surface reflects, counts as 0 in it.
 
     Parameters
     ----------
     indices : sequence of str, default=("NDVI",)
-        Names in `INDICES`, each a normalised difference (a - b) / (a + b) of two bands; where
-        both are 0 or less, it is 0. The paper appends NDVI.
+        Names in `INDICES`, each a normalised difference (a - b) / (a + b) of two bands, between -1
+        and 1; where both are 0 or less, it is 0. The paper appends NDVI. With the extra
+        ``indices``, also names in ``spyndex.indices``, such as EVI, that need Sentinel-2's bands
+        and constants alone: these are those of spyndex (in SAVI, L is 1), and where the units
+        matter, bands must be reflectances from 0 to 1.
     bands : sequence of str, default=("B2", "B3", "B4", "B8")
-        Names of X's channels, such as B4 or B04.
+        Names of X's channels: those of Sentinel-2, such as B4 or B04, or, for any sensor, those by
+        which STAC calls them, such as red, nir, nir08 or swir16. Landsat's own are refused or,
+        worse, taken for Sentinel-2's: rename them so.
     offset : float or array-like of shape (T,), default=0
         Added to the bands before all else. Give -1000 for Sentinel-2 products of processing
         baseline 04.00 or later (from 25 January 2022) whose digital numbers still hold that shift,
@@ -186,12 +181,13 @@ class SpectralIndices(SeriesTransformer):
                 f"offset has shape {np.shape(self.offset)}. Give a number, or {series.shape[1]}, "
                 "one for each date."
             )
-        self._pairs()
+        self._channels_of_indices()
 
     def _transform(self, series):
         series += np.reshape(self.offset, (-1, 1)).astype(series.dtype)
         appended = [
-            _normalized_difference(series[..., a], series[..., b]) for a, b in self._pairs()
+            compute(index, [series[..., channel] for channel in channels])
+            for index, channels in zip(self.indices, self._channels_of_indices(), strict=True)
         ]
         return np.concatenate([series, *(index[..., None] for index in appended)], axis=2)
 
@@ -216,33 +212,19 @@ class SpectralIndices(SeriesTransformer):
         ]
         return np.concatenate([names, np.array(added, dtype=object)], axis=1).ravel()
 
-    def _pairs(self) -> list[tuple[int, int]]:
-        """Return the numbers of the two channels of each index."""
-        channels = {_band(name): channel for channel, name in enumerate(self.bands)}
-        pairs = []
+    def _channels_of_indices(self) -> list[list[int]]:
+        """Return the numbers of the channels of each index."""
+        channels = channels_of(self.bands)
+        found = []
         for index in self.indices:
-            if index not in INDICES:
-                raise ValueError(f"indices has {index!r}, which is not one of {sorted(INDICES)}.")
-            missing = [band for band in INDICES[index] if band not in channels]
+            missing = [band for band in bands_of(index) if band not in channels]
             if missing:
                 raise ValueError(
                     f"{index} needs the band {missing[0]}, which is not in "
                     f"bands={tuple(self.bands)}. Add it to X and to bands, or leave that index out."
                 )
-            a, b = INDICES[index]
-            pairs.append((channels[a], channels[b]))
-        return pairs
-
-
-def _normalized_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = np.maximum(a, 0), np.maximum(b, 0)
-    total = a + b
-    return np.divide(a - b, total, out=np.zeros_like(total), where=total != 0)
-
-
-def _band(name: str) -> str:
-    """Return a Sentinel-2 band's name without a leading zero: B4 for B04."""
-    return f"B{name[2:]}" if name.startswith("B0") else name
+            found.append([channels[band] for band in bands_of(index)])
+        return found
 
 
 def _suffix(name: str, step: int) -> str:

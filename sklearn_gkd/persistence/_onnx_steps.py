@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sklearn_gkd.eo._base import SeriesTransformer
 from sklearn_gkd.eo._dates import as_days
+from sklearn_gkd.eo._indices import INDICES
 from sklearn_gkd.eo._optical import CloudMask, SpectralIndices
 from sklearn_gkd.eo._time import GapFiller, Resample
 
@@ -111,7 +112,13 @@ class _SpectralIndices(_OfSeries):
         super().__init__(indices)
         offset = np.reshape(indices.offset, (-1, 1)).astype(np.float64)
         self.register_buffer("offset", torch.tensor(offset))
-        self.pairs = indices._pairs()
+        for index in indices.indices:
+            if index not in INDICES:
+                raise TypeError(
+                    f"{index} of SpectralIndices is one of spyndex, which to_onnx does not export. "
+                    f"Those of eo.INDICES are: {', '.join(INDICES)}."
+                )
+        self.pairs = indices._channels_of_indices()
 
     def transform(self, series: Tensor) -> Tensor:
         series = series + self.offset.to(series.dtype)

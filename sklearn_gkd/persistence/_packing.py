@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sklearn_gkd._common.fitted_state import (
     Attribute,
+    ColumnLabels,
     ColumnNames,
     Count,
     FloatArray,
@@ -38,6 +39,7 @@ from sklearn_gkd.persistence._allowed import (
     named_classes,
     needs_parameters,
 )
+from sklearn_gkd.persistence._column_labels import pack_labels
 
 _SET_IN_FIT = {"network", "scalings", "shapes", "n_classes", "output_bias"}
 
@@ -143,6 +145,8 @@ class Packer:
                 return "tensor"
             case ColumnNames():
                 return value.tolist()
+            case ColumnLabels():
+                return pack_labels(value)
             case Labels():
                 return self._labels(value)
             case Net():

@@ -56,7 +56,7 @@ def save_model(
     ValueError
         If it is not fitted, if ``teacher=True`` and there is no teacher, or if prediction needs
         what cannot be written without pickle: a network without a name, a teacher that is not a
-        net.
+        net, column labels that are neither strings, numbers, dates nor tuples of these.
 
     Notes
     -----

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sklearn_gkd._common.compat import validate_parameter_constraints
 from sklearn_gkd._common.fitted_state import (
     Attribute,
+    ColumnLabels,
     ColumnNames,
     Count,
     FloatArray,
@@ -37,6 +38,7 @@ from sklearn_gkd.persistence._allowed import (
     named_classes,
     needs_parameters,
 )
+from sklearn_gkd.persistence._column_labels import unpack_labels
 
 
 class Unpacker:
@@ -143,6 +145,11 @@ class Unpacker:
                 n_columns = prod(sizes[name] for name in factors)
                 _check(not factors or len(packed) == n_columns, path)
                 return np.array(packed, dtype=object)
+            case ColumnLabels(factors):
+                column_labels = unpack_labels(packed)
+                n_columns = prod(sizes[name] for name in factors)
+                _check(not factors or len(column_labels) == n_columns, path)
+                return column_labels
             case Labels(size):
                 labels = self._labels(packed, path)
                 sizes[size] = len(labels)

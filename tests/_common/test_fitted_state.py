@@ -16,26 +16,32 @@ FITTED = {
 }
 
 
-def fitted(case, series):
-    X = pd.DataFrame(series.X.reshape(120, 12)).add_prefix("column")
+def fitted(case, series, named=True):
+    X, X_priv = (
+        pd.DataFrame(series.X.reshape(120, 12)),
+        pd.DataFrame(series.X_priv.reshape(120, 24)),
+    )
+    if named:
+        X, X_priv = X.add_prefix("column"), X_priv.add_prefix("column")
     estimator = FITTED[case]()
     if case == "student":
-        X_priv = pd.DataFrame(series.X_priv.reshape(120, 24)).add_prefix("column")
         return estimator.fit(X, series.y, X_priv=X_priv)
     return estimator.fit(X, series.y)
 
 
 @pytest.mark.parametrize("case", FITTED)
 def test_all_that_fit_sets_is_declared(case, series):
-    estimator = fitted(case, series)
     of_other_teachers = {"_teacher_codes_"}  # of a net None, and nets alone are saved
-    attributes = vars(estimator).keys() - estimator.get_params().keys() - of_other_teachers
-    assert attributes == estimator._fitted_state().keys()
+    for named, absent in ((True, "_column_labels"), (False, "feature_names_in_")):
+        estimator = fitted(case, series, named)
+        attributes = vars(estimator).keys() - estimator.get_params().keys() - of_other_teachers
+        assert attributes == estimator._fitted_state().keys() - {absent}
 
 
 def test_all_that_reads_privileged_information_is_declared(series):
-    reader = fitted("student", series).priv_reader_
-    assert vars(reader).keys() == reader._fitted_state().keys()
+    for named, absent in ((True, {"_column_labels"}), (False, set())):
+        reader = fitted("student", series, named).priv_reader_
+        assert vars(reader).keys() == reader._fitted_state().keys() - absent
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_names_of_indices():
     [
         ({"bands": ["B4", "B8"]}, "bands names 2 channels, but X has 4"),
         ({"indices": ["NDMI"]}, "NDMI needs the band B11, which is not in bands="),
-        ({"indices": ["EVI"]}, "indices has 'EVI', which is not one of .*NDVI"),
+        ({"indices": ["Evi"]}, "indices has 'Evi', which is not one of .*NDVI"),
     ],
 )
 def test_indices_that_cannot_be(params, message):

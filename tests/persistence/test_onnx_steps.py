@@ -98,6 +98,13 @@ TRANSFORMERS = {
 }
 
 
+def test_indices_of_spyndex_are_named(optical):
+    pytest.importorskip("spyndex", reason="needs the extra indices")
+    step = SpectralIndices(["NDVI", "EVI"], bands=["B2", "B3", "B4", "B8", "SCL"])
+    with pytest.raises(TypeError, match=r"EVI of SpectralIndices is one of spyndex.*NDVI, NDWI"):
+        as_module("step", step.fit(optical.X / 10_000))
+
+
 @pytest.mark.parametrize("case", TRANSFORMERS)
 def test_a_module_returns_the_same_bits_as_its_step(case, optical):
     step = TRANSFORMERS[case].set_params(n_channels=5)

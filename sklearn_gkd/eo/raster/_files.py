@@ -74,11 +74,18 @@ class ImageFile:
         return images
 
 
+Tile = tuple[ImageFile, ...]
+"""The files that have all bands of a tile between them, in order."""
+
+
 @dataclass(frozen=True)
 class Images:
-    """Image files as one array (T, C, height, width), of which a part is read when it is sliced."""
+    """Image files as one array (T, C, height, width), of which a part is read when it is sliced.
 
-    dates: tuple[tuple[ImageFile, ...], ...]
+    Each date has one tile or several, of which the first that has data counts.
+    """
+
+    dates: tuple[tuple[Tile, ...], ...]
     resampling: tuple[str, ...]  # of each band
     grid: Grid
 
@@ -90,14 +97,19 @@ class Images:
         """T, C, height and width."""
         return len(self.dates), len(self.resampling), self.grid.height, self.grid.width
 
+    @property
+    def files(self) -> list[ImageFile]:
+        """All files, in order of dates, tiles and bands."""
+        return [file for of_date in self.dates for tile in of_date for file in tile]
+
     def __dask_tokenize__(self) -> tuple:
         """Return what names this array in a graph, the same whenever the files are opened."""
         files = [
             (file.path, file.bands, file.nodata, file.alpha, file.grid.token())
-            for of_date in self.dates
-            for file in of_date
+            for file in self.files
         ]
-        return files, self.resampling, self.grid.token()
+        n_files = [[len(tile) for tile in of_date] for of_date in self.dates]
+        return files, n_files, self.resampling, self.grid.token()
 
     def __getitem__(self, key) -> np.ndarray:
         wanted = [np.arange(size)[part] for size, part in zip(self.shape, key, strict=True)]
@@ -113,13 +125,38 @@ class Images:
         return images[part].reshape(shape)
 
     def _read(self, step: int, window: Window) -> np.ndarray:
+        first, *others = self.dates[step]
+        images = self._read_tile(first, window)
+        for tile in others:
+            missing = np.isnan(images)
+            if missing.any():
+                images[missing] = self._read_tile(tile, window)[missing]
+        return images
+
+    def _read_tile(self, tile: Tile, window: Window) -> np.ndarray:
         images, first = [], 0
-        for file in self.dates[step]:
+        for file in tile:
             methods = self.resampling[first : first + len(file.bands)]
             first += len(file.bands)
-            same = file.grid.equals(self.grid)
-            images.append(file.read(window) if same else warped(file, self.grid, window, methods))
+            place = file.grid.place_in(self.grid)
+            images.append(
+                warped(file, self.grid, window, methods)
+                if place is None
+                else _placed(file, *place, window)
+            )
         return np.concatenate(images)
+
+
+def _placed(file: ImageFile, row: int, column: int, window: Window) -> np.ndarray:
+    """Return a window of the grid in which a file's first pixel has this row and column."""
+    images = np.full((len(file.bands), window.height, window.width), np.nan, dtype=np.float32)
+    top, left = window.row_off - row, window.col_off - column  # in the file
+    rows = max(top, 0), min(top + window.height, file.grid.height)
+    columns = max(left, 0), min(left + window.width, file.grid.width)
+    if rows[0] < rows[1] and columns[0] < columns[1]:
+        part = np.s_[:, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
+        images[part] = file.read(Window.from_slices(rows, columns))
+    return images
 
 
 def _equals(stored: np.ndarray, nodata: float) -> np.ndarray:

@@ -83,6 +83,42 @@ class Grid:
             for corner in corners
         )
 
+    def shows_what(self, other: "Grid") -> bool:
+        """Return whether another grid shows the same ground, but for a pixel of this."""
+        if self.crs != other.crs:
+            return False
+        corners = [_point(grid.transform, grid.width, grid.height) for grid in (self, other)]
+        starts = [_point(grid.transform, 0, 0) for grid in (self, other)]
+        size = math.hypot(*self.transform[:5:3])
+        return math.dist(*corners) < size and math.dist(*starts) < size
+
+    def place_in(self, other: "Grid") -> tuple[int, int] | None:
+        """Return row and column of the first pixel in another grid that has the same pixels.
+
+        None where they are of another CRS or size, or lie between those of the other.
+        """
+        if self.crs != other.crs:
+            return None
+        ends = [(0, 0), (self.width, self.height)]
+        pixels = [_point(~other.transform, *_point(self.transform, *end)) for end in ends]
+        (column, row), (last_column, last_row) = whole = np.round(pixels)
+        size = last_column - column, last_row - row
+        if (np.abs(pixels - whole) >= SAME).any() or size != (self.width, self.height):
+            return None
+        return int(row), int(column)
+
+    def joined_with(self, other: "Grid") -> "Grid":
+        """Return the smallest grid that has the pixels of both; `other` has a place in this."""
+        row, column = other.place_in(self) or (0, 0)
+        top, left = min(row, 0), min(column, 0)
+        x, y = _point(self.transform, left, top)
+        return replace(
+            self,
+            transform=Affine(self.transform.a, 0, x, 0, self.transform.e, y),
+            height=max(self.height, row + other.height) - top,
+            width=max(self.width, column + other.width) - left,
+        )
+
     def token(self) -> tuple:
         """Return plain values that tell the grid from others."""
         return self.crs.to_wkt(), tuple(self.transform), self.height, self.width

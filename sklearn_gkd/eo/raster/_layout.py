@@ -4,6 +4,7 @@ import glob
 import os
 import re
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,49 +26,55 @@ def is_pattern(paths: Any) -> bool:
 
 def files_by_name(
     pattern: Any, dates: Any, bands: Sequence[str] | None
-) -> tuple[list, np.ndarray, list[str] | None]:
-    """Return the files whose names fit a pattern, their dates, and their bands if it has them."""
+) -> tuple[list[list[list[str]]], np.ndarray, list[str] | None]:
+    """Return the files whose names fit a pattern, their dates, and their bands if it has them.
+
+    The files are those of dates, of tiles and of bands, in three levels.
+    """
     pattern = os.fspath(pattern)
     found = _matches(pattern, bands)
     if dates is None:
-        dates = sorted({date for date, _ in found})
+        dates = sorted({date for date, _, _ in found})
     times = as_dates(dates, "dates")
     if "{band}" not in pattern:
         names: list[Any] = [None]
     else:
-        names = sorted({band for _, band in found}) if bands is None else list(bands)
+        names = sorted({band for _, _, band in found}) if bands is None else list(bands)
     paths = []
     for day in times.astype("datetime64[D]"):
-        absent = [name for name in names if (day, name) not in found]
-        if absent:
-            of_band = "" if absent[0] is None else f" and the band {absent[0]}"
-            raise ValueError(f"No file fits {pattern!r} for {day}{of_band}.")
-        paths.append([found[day, name] for name in names])
-    if names == [None]:
-        return [path for (path,) in paths], times, None
-    return paths, times, names
+        tiles = sorted({tile for date, tile, _ in found if date == day}) or [""]
+        for tile, name in product(tiles, names):
+            if (day, tile, name) not in found:
+                of_tile = f", the tile {tile}" if tile else ""
+                of_band = "" if name is None else f" and the band {name}"
+                raise ValueError(f"No file fits {pattern!r} for {day}{of_tile}{of_band}.")
+        paths.append([[found[day, tile, name] for name in names] for tile in tiles])
+    return paths, times, None if names == [None] else names
 
 
 def _matches(pattern: str, bands: Sequence[str] | None) -> dict[tuple, str]:
-    """Return the files by day and band (None where the pattern does not name it)."""
+    """Return the files by day, tile ("" without any) and band (None without any)."""
     in_name = "|".join(map(re.escape, bands)) if bands else r"[^/\\]+?"
     expression = re.escape(pattern).replace(r"\*", r"[^/\\]*")
-    for name, what in (("date", DATE), ("band", in_name)):
+    for name, what in (("date", DATE), ("tile", r"[^/\\]+?"), ("band", in_name)):
         expression = expression.replace(rf"\{{{name}\}}", f"(?P<{name}>{what})", 1)
         expression = expression.replace(rf"\{{{name}\}}", f"(?P={name})")
     wildcards = glob.escape(pattern).replace("[*]", "*")
-    wildcards = wildcards.replace("{date}", "*").replace("{band}", "*")
+    for name in ("{date}", "{tile}", "{band}"):
+        wildcards = wildcards.replace(name, "*")
     found: dict[tuple, str] = {}
     for path in sorted(glob.glob(wildcards)):
         match = re.fullmatch(expression, path)
         if match is None:
             continue
         (time,) = as_dates_in_any_order([match["date"]], path)
-        key = time.astype("datetime64[D]"), match.groupdict().get("band")
+        named = match.groupdict()
+        key = time.astype("datetime64[D]"), named.get("tile", ""), named.get("band")
         if key in found:
             raise ValueError(
                 f"{found[key]} and {path} are both of {key[0]}. Give one file for each day and "
-                "band: a mosaic, or files of one orbit."
+                "band: files of one orbit, or a mosaic; of tiles that lie side by side, say where "
+                "the names tell them apart: {tile}."
             )
         found[key] = path
     if not found:

@@ -7,7 +7,8 @@ POLARISATIONS = frozenset({"VV", "VH", "HH", "HV"})
 
 # What may stand beside a polarisation in the name of a band that is still backscatter in dB.
 BESIDE_RADAR = re.compile(
-    r"ASC|DESC|ASCENDING|DESCENDING|A|D|ORBIT|RELORB|TRACK|\d+|S1[A-D]?|SENTINEL1?|IW|GRD|RTC|DB|"
+    r"(ASC|DESC|ASCENDING|DESCENDING|A|D|ORBIT|RELORB|TRACK)\d*|\d+|"
+    r"S1[A-D]?|SENTINEL1?|IW|GRD|RTC|DB|"
     r"(SIGMA|GAMMA|BETA)(0|NOUGHT)?|BACKSCATTER"
 )
 

@@ -58,11 +58,13 @@ def object_series(
     Parameters
     ----------
     stack : DataArray with dimensions time, band, y and x
-        For instance by `open_stack`. Keep ascending and descending orbits apart.
+        For instance by `open_stack`. Ascending and descending orbits are bands of their own
+        (`join_orbits`), or stacks.
     polygons : GeoDataFrame or GeoSeries
         Polygons or points. Its index names the objects. It is reprojected to the stack's CRS.
     indices : sequence of str, default=()
-        Names in `eo.INDICES`, appended to the bands of each date.
+        Names in `eo.INDICES`, appended to the bands of each date; more with the extra ``indices``:
+        see `eo.SpectralIndices`.
     offset : float or sequence of T floats, default=0
         Added to the bands before all else: -1000 for Sentinel-2 products of processing baseline
         04.00 or later that still hold that shift. One for each date of the stack where a season
@@ -87,7 +89,8 @@ def object_series(
         An earlier table, or its column names (``clf.feature_names_in_``), whose columns are
         wanted: so a model that is fitted already takes another year's stack.
     tolerance : float, default=6
-        Days by which an acquisition may lie off the day of a column of `like`.
+        Days by which an acquisition may lie off the day of a column of `like`. Where dates differ
+        by more, `resample_stack` puts a stack on the days of the columns.
 
     Returns
     -------
@@ -152,7 +155,8 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
     Parameters
     ----------
     polygons : GeoDataFrame
-        Its index names the objects, as in the tables.
+        Its index names the objects, as in the tables. Those without a class (outlines that nobody
+        has surveyed, with a missing value in column `y`) are pairs without a label.
     radar, optical : DataFrame
         By `object_series`. Rows are matched by index.
     y : str

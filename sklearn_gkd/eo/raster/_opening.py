@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from sklearn_gkd._common.files import missing_extra
-from sklearn_gkd.eo._dates import as_dates
-from sklearn_gkd.eo.raster._files import ImageFile, Images, alpha_of
+from sklearn_gkd.eo._dates import as_dates, as_text
+from sklearn_gkd.eo.raster._files import ImageFile, Images, Tile, alpha_of
 from sklearn_gkd.eo.raster._grids import Grid
 from sklearn_gkd.eo.raster._layout import files_by_name, is_pattern, layers_of_file
 from sklearn_gkd.eo.raster._names import check_descriptions, is_categorical
@@ -23,7 +25,7 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
 
 WAYS = [way.name for way in SUPPORTED_RESAMPLING]
 
-Files = tuple[tuple[tuple[ImageFile, ...], ...], np.ndarray, list[str]]
+Files = tuple[tuple[tuple[Tile, ...], ...], np.ndarray, list[str]]
 
 FOR_CLASSES = ("nearest", "mode")  # ways of warping that invent no class
 
@@ -41,19 +43,26 @@ def open_stack(
 
     Parameters
     ----------
-    paths : sequence of T paths, of T sequences of C paths, or a path
-        A file for each date, with all bands; a file for each date and band; a pattern of their
-        names, such as ``"S1_{date}_{band}.tif"`` or ``"S2_*_{date}.tif"``; or one file that has the
-        bands of the first date, then those of the second, or whose descriptions name date or band.
+    paths : sequence of T paths or sequences of paths, or a path
+        A file for each date, with all bands; a list of files for each date, one for each band; a
+        pattern of their names, such as ``"S1_{date}_{band}.tif"`` or ``"S2_*_{date}.tif"``; or one
+        file that has the bands of the first date, then those of the second, or whose descriptions
+        name date or band.
+
+        Tiles that lie side by side are a list for each date, too, each a file with all bands or a
+        list of a file for each band; in a pattern, ``{tile}`` stands for what tells their names
+        apart: ``"T{tile}_{date}_{band}.jp2"``. Where they overlap, the first one that has data
+        counts; between them, there is none.
     dates : array-like of shape (T,), default=None
         When each was acquired, in order: ``"2016-01-12"``, ``20160112`` or datetime64. Two
-        acquisitions of one day are two stacks, or one image that is their mosaic. None: as the
-        pattern, or the descriptions in one file, say.
+        acquisitions of one ground on one day are refused: make two stacks of them, or one image
+        that is their mean. None: as the pattern, or the descriptions in one file, say.
     bands : sequence of str, default=None
         Names of the bands, in the files' order. None: as the pattern or the files' descriptions
         say.
     like : DataArray or path, default=None
         A stack, or any raster with a CRS, to whose grid files of another CRS or grid are warped.
+        None: the files' own grid, or the one that all tiles have a part of.
     nodata : float, default=None
         A value that means "no data" in the files, before scale and offset, beside what the files
         themselves say. Give 0 for Sentinel-2 images whose files do not.
@@ -72,8 +81,9 @@ def open_stack(
     ------
     ValueError
         If there are not as many files as dates and bands, if the dates are not in order or fall
-        on one day, if a file has no CRS, is complex, or says that its bands are others, or if the
-        files lie on different grids and `like` is not given.
+        on one day, if a file has no CRS, is complex, or says that its bands are others, if the
+        files lie on different grids and `like` is not given, or if two tiles of a date show the
+        same ground.
 
     See Also
     --------
@@ -85,6 +95,8 @@ def open_stack(
     >>> paths = ["S1_20160104.tif", "S1_20160116.tif"]
     >>> stack = open_stack(paths, ["2016-01-04", "2016-01-16"], ["VV", "VH"])  # doctest: +SKIP
     >>> stack = open_stack("S1_{date}_{band}.tif", bands=["VV", "VH"])  # doctest: +SKIP
+    >>> tiles = "S2/T{tile}_{date}_{band}_10m.jp2"  # of two zones: warped to the grid of the radar
+    >>> stack = open_stack(tiles, bands=["B04", "B08"], like=radar, nodata=0)  # doctest: +SKIP
     """
     if isinstance(bands, str):
         raise ValueError(f"bands is {bands!r}. Give a list: [{bands!r}].")
@@ -111,14 +123,14 @@ def _open_layers(path: Any, dates: Any, bands: Sequence[str] | None, nodata: flo
     n_wanted = len(dates) * len(bands) if dates is not None and bands is not None else 0
     file = _OpenFile(path, n_wanted)
     times, bands, numbers = layers_of_file(path, file.descriptions, dates, bands)
-    images = tuple((file.image(bands, nodata, of_date),) for of_date in numbers)
+    images = tuple(((file.image(bands, nodata, of_date),),) for of_date in numbers)
     return images, times, bands
 
 
 def _open_dates(
     paths: list, dates: Any, bands: Sequence[str] | None, nodata: float | None
 ) -> Files:
-    """Open a file for each date, or for each date and band."""
+    """Open the files of each date."""
     if dates is None:
         raise ValueError(
             "dates is None. Give them, or a pattern of the files' names such as S1_{date}_VV.tif."
@@ -129,27 +141,71 @@ def _open_dates(
             f"paths has {len(paths)} entries, but dates has {len(times)}. Give one for each date."
         )
     names = _names_in(paths[0]) if bands is None else list(bands)
-    return tuple(_open_date(path, names, nodata) for path in paths), times, names
+    files = tuple(
+        tuple(_open_tile(tile, names, nodata) for tile in _tiles_of(of_date, len(names)))
+        for of_date in paths
+    )
+    for tiles, time in zip(files, as_text(times), strict=True):
+        _check_tiles(tiles, time)
+    return files, times, names
 
 
-def _open_date(path: Any, bands: list[str], nodata: float | None) -> tuple[ImageFile, ...]:
-    if isinstance(path, str | os.PathLike):
-        return (_OpenFile(path, len(bands)).image(bands, nodata),)
-    paths = list(path)
+def _is_path(paths: Any) -> bool:
+    return isinstance(paths, str | os.PathLike)
+
+
+def _tiles_of(of_date: Any, n_bands: int) -> list:
+    """Return the tiles of a date, each the path of one file or a list of a path for each band."""
+    if _is_path(of_date):
+        return [of_date]
+    paths = list(of_date)
+    if not all(map(_is_path, paths)):
+        return paths
+    if len(paths) == n_bands and _have_bands(paths, 1):
+        return [paths]
+    return paths if paths and _have_bands(paths, n_bands) else [paths]
+
+
+def _have_bands(paths: list, n_bands: int) -> bool:
+    """Return whether each file has so many bands, beside an alpha band."""
+    return all(len(_OpenFile(path, n_bands).numbers) == n_bands for path in paths)
+
+
+def _open_tile(paths: Any, bands: list[str], nodata: float | None) -> Tile:
+    paths = [paths] if _is_path(paths) else list(paths)
+    if len(paths) == 1:
+        return (_OpenFile(paths[0], len(bands)).image(bands, nodata),)
     if len(paths) != len(bands):
         raise ValueError(
             f"{paths} are {len(paths)} files, but bands names {len(bands)}: {bands}. Give a file "
-            "for each band, or one file of all."
+            "for each band, or files of all."
         )
     return tuple(
         _OpenFile(path, 1).image([band], nodata) for path, band in zip(paths, bands, strict=True)
     )
 
 
-def _names_in(path: Any) -> list[str]:
+def _check_tiles(tiles: tuple[Tile, ...], time: str) -> None:
+    """Raise an error where two tiles are two images of the same ground."""
+    for (one, *_), (other, *_) in combinations(tiles, 2):
+        if one.grid.shows_what(other.grid):
+            raise ValueError(
+                f"{one.path} and {other.path}, of {time}, show the same ground: they are no tiles "
+                "that lie side by side. Make two stacks of two acquisitions on a day, one for "
+                "each orbit, or give a file for each band."
+            )
+
+
+def _names_in(of_date: Any) -> list[str]:
     """Return the bands that the files of a date name themselves."""
-    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    names = [name or "" for path in paths for name in _OpenFile(path, 0).descriptions]
+    path = of_date
+    while not _is_path(path) and not _is_path(path[0]):
+        path = path[0]  # of the first tile
+    paths = [path] if _is_path(path) else list(path)
+    in_files = [_OpenFile(path, 0).descriptions for path in paths]
+    if all(in_file == in_files[0] for in_file in in_files):
+        in_files = in_files[:1]  # of the first tile
+    names = [name or "" for in_file in in_files for name in in_file]
     if "" in names or len(set(names)) < len(names):
         raise ValueError(f"bands is None, and {path} does not name its bands: {names}. Give bands.")
     return names
@@ -188,15 +244,19 @@ class _OpenFile:
         return ImageFile(self.path, self.manager, self.grid, tuple(numbers), nodata, self.alpha)
 
 
-def _common_grid(files: tuple[tuple[ImageFile, ...], ...]) -> Grid:
-    first = files[0][0]
-    for file in (file for of_date in files for file in of_date):
-        if not file.grid.equals(first.grid):
+def _common_grid(dates: tuple[tuple[Tile, ...], ...]) -> Grid:
+    """Return the grid of all files or, where there are tiles, the one that all have a part of."""
+    files = [file for of_date in dates for tile in of_date for file in tile]
+    are_tiles = any(len(of_date) > 1 for of_date in dates)
+    first = files[0]
+    for file in files:
+        place = file.grid.place_in(first.grid)
+        if place is None or not (are_tiles or file.grid.equals(first.grid)):
             raise ValueError(
                 f"{file.path} lies on another grid than {first.path}: {file.grid} instead of "
                 f"{first.grid}. Give like=, a raster to whose grid all are warped."
             )
-    return first.grid
+    return reduce(Grid.joined_with, (file.grid for file in files))
 
 
 def _grid_of(like: Any) -> Grid:

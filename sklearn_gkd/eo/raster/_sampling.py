@@ -28,6 +28,7 @@ ROUNDS = 20  # of drawing, before the images are given up
         "optical": "no_validation",
         "n": [Interval(Integral, 1, None, closed="left")],
         "like": [geopandas.GeoDataFrame, geopandas.GeoSeries, None],
+        "within": [geopandas.GeoDataFrame, geopandas.GeoSeries, None],
         "away_from": [geopandas.GeoDataFrame, geopandas.GeoSeries, None],
         "distance": [Interval(Real, 0, None, closed="left")],
         "radar_options": [Mapping, None],
@@ -42,6 +43,7 @@ def sample_pairs(
     n: int,
     *,
     like=None,
+    within=None,
     away_from=None,
     distance: float = 0,
     radar_options: Mapping[str, Any] | None = None,
@@ -52,11 +54,14 @@ def sample_pairs(
 
     Places are drawn evenly over what both stacks show. Each is a square as large as one of the
     polygons of `like`, so that its means scatter as those of objects do. Where a sensor has no
-    data, another place is drawn.
+    data on any date, be it for clouds that ``optical_options={"mask": "SCL"}`` leaves out, another
+    place is drawn; where it has none on some dates, these are NaN, as in the labelled objects'
+    series.
 
     Squares lie across borders, too. Outlines of objects whose class nobody knows are better pairs:
     on two simulated scenes (`examples/plot_map.py`) squares gained 2 to 7 points of accuracy, and
-    the outlines 9 to 15.
+    the outlines 9 to 15. They need no drawing: give them to `object_series` with the labelled
+    polygons, in one frame in which their class is missing, and `training_set` returns both.
 
     Parameters
     ----------
@@ -67,13 +72,15 @@ def sample_pairs(
     like : GeoDataFrame or GeoSeries, default=None
         Labelled polygons, whose areas the squares take at random. None, or points: single pixels
         of `radar`, for a model of pixels.
+    within : GeoDataFrame or GeoSeries, default=None
+        Polygons, such as those of all cropland, in which squares lie. None: anywhere.
     away_from : GeoDataFrame or GeoSeries, default=None
         Polygons, such as those of a test set, that no square may touch.
     distance : float, default=0
         Metres by which squares stay away from `away_from`.
     radar_options, optical_options : mapping, default=None
-        Arguments of `object_series`, such as ``{"indices": ["NDVI"]}``: those that the labelled
-        objects were averaged with.
+        Arguments of `object_series`, such as ``{"mask": "SCL", "indices": ["NDVI"]}``: those that
+        the labelled objects were averaged with.
     random_state : int, RandomState instance or None, default=None
         Of the places and sizes.
 
@@ -107,7 +114,8 @@ def sample_pairs(
     ... )
     """
     radar, optical = check_stack(radar), check_stack(optical)
-    places = _Places(radar, optical, like, away_from, distance, check_random_state(random_state))
+    random_state = check_random_state(random_state)
+    places = _Places(radar, optical, like, within, away_from, distance, random_state)
     found: list[tuple] = []
     n_found, n_drawn = 0, 0
     for _ in range(ROUNDS):
@@ -140,11 +148,18 @@ def _series(stack, polygons, options: Mapping[str, Any] | None) -> pd.DataFrame:
 class _Places:
     """Squares or points, drawn where both stacks lie and away from polygons."""
 
-    def __init__(self, radar, optical, like, away_from, distance, random_state):
+    def __init__(self, radar, optical, like, within, away_from, distance, random_state):
         self.random_state = random_state
         self.crs = _metric(radar)
         self.distance = distance
         self.bounds = _common_bounds(radar, optical, self.crs)
+        self.within = None
+        if within is not None:
+            self.within = within.geometry.to_crs(self.crs).make_valid().union_all()
+            shapely.prepare(self.within)
+            self.bounds = _overlap(
+                self.bounds, self.within.bounds, "within lies outside of the images"
+            )
         self.sides = np.zeros(1) if like is None else self._sides_of(like)
         shapes = [] if away_from is None else away_from.geometry.to_crs(self.crs).dropna()
         self.barred = shapely.STRtree(np.asarray(shapes, dtype=object))
@@ -155,12 +170,17 @@ class _Places:
         for _ in range(ROUNDS):
             shapes = self._draw_anywhere(2 * n)
             near = self.barred.query(shapes, predicate="dwithin", distance=self.distance)[0]
-            found.append(np.delete(shapes, np.unique(near)))
+            usable = np.ones(len(shapes), dtype=bool)
+            usable[near] = False
+            if self.within is not None:
+                usable &= shapely.covers(self.within, shapes)
+            found.append(shapes[usable])
             if sum(map(len, found)) >= n:
                 return geopandas.GeoDataFrame(geometry=np.concatenate(found)[:n], crs=self.crs)
+        where = "in the images" if self.within is None else "within, as large as those of like"
         raise ValueError(
-            f"away_from, with distance={self.distance}, leaves no place in the images. Give a "
-            "shorter distance, or images of more ground."
+            f"away_from, with distance={self.distance}, leaves no place {where}. Give a shorter "
+            "distance, or images and polygons of more ground."
         )
 
     def _sides_of(self, polygons) -> np.ndarray:
@@ -190,11 +210,17 @@ def _metric(stack) -> Any:
 
 def _common_bounds(radar, optical, crs) -> tuple[float, float, float, float]:
     """Return left, bottom, right and top of what both stacks show."""
-    bounds = [
+    of_radar, of_optical = (
         transform_bounds(stack.rio.crs, crs.to_wkt(), *stack.rio.bounds())
         for stack in (radar, optical)
-    ]
-    (left, bottom), (right, top) = np.max(bounds, axis=0)[:2], np.min(bounds, axis=0)[2:]
-    if left >= right or bottom >= top:
-        raise ValueError("radar and optical show different places. Give stacks that overlap.")
+    )
+    return _overlap(of_radar, of_optical, "radar and optical show different places")
+
+
+def _overlap(one, other, otherwise: str) -> tuple[float, float, float, float]:
+    """Return the bounds that both have in common, or raise an error that says what is otherwise."""
+    left, bottom = np.maximum(one, other)[:2]
+    right, top = np.minimum(one, other)[2:]
+    if not (left < right and bottom < top):
+        raise ValueError(f"{otherwise}. Give what overlaps.")
     return left, bottom, right, top

@@ -27,6 +27,8 @@ INTENSITY = (
     "Give its calibrated intensity in dB, of a GRD product or multilooked: 10 log10(abs(z)**2)."
 )
 
+BAND_AND_DAY = re.compile(r"(.+)_d(\d+)")  # the name of a column: VV_d012
+
 TOLERANCE = 6  # days: half of Sentinel-1's repeat cycle
 
 
@@ -67,8 +69,8 @@ def _check_dates(times: np.ndarray) -> None:
     for step in np.flatnonzero(days[1:] == days[:-1])[:1]:
         raise ValueError(
             f"stack has two acquisitions on {days[step]}: {as_text(dates[step : step + 2])}. "
-            "Columns are named by day: make two stacks, one for each orbit, or one image of both "
-            "(a mosaic, or stack.resample(time='1D').mean())."
+            "Columns are named by day: make two stacks, one for each orbit (join_orbits makes "
+            "bands of them), or one image of both (a mosaic, or stack.resample(time='1D').mean())."
         )
 
 
@@ -120,6 +122,12 @@ def column_names(stack: xarray.DataArray, indices: Sequence[str] = ()) -> list[s
     return [f"{band}_d{day:03d}" for day in _season_days(stack) for band in bands]
 
 
+def days_of_names(names: Sequence[Any]) -> list[int] | None:
+    """Return the days in names of columns, each once; None where one is not such a name."""
+    parts = [BAND_AND_DAY.fullmatch(str(name)) for name in names]
+    return None if None in parts else list(dict.fromkeys(int(part[2]) for part in parts if part))
+
+
 def align(
     stack: xarray.DataArray, names: Sequence[str], tolerance: float, indices: Sequence[str] = ()
 ) -> xarray.DataArray:
@@ -130,7 +138,7 @@ def align(
     ValueError
         If a day has no acquisition within `tolerance` days, or if a band is missing.
     """
-    parts = [re.fullmatch(r"(.+)_d(\d+)", name) for name in names]
+    parts = [BAND_AND_DAY.fullmatch(name) for name in names]
     if None in parts:
         wrong = next(name for name, part in zip(names, parts, strict=True) if part is None)
         raise ValueError(
@@ -138,7 +146,7 @@ def align(
             "object_series names them."
         )
     bands = list(dict.fromkeys(part[1] for part in parts if part))
-    days = list(dict.fromkeys(int(part[2]) for part in parts if part))
+    days = days_of_names(names) or []
     missing = set(bands) - set(stack["band"].to_numpy()) - set(indices)
     if missing:
         raise ValueError(
@@ -163,8 +171,8 @@ def _steps_near(stack: xarray.DataArray, days: np.ndarray, tolerance: float) -> 
     day = days[np.abs(of_stack - days[:, None]).min(axis=1).argmax()]
     raise ValueError(
         f"stack has no acquisition of its own within {tolerance} days of day {day:03d} (counted "
-        f"from 1 January); it has days {of_stack.tolist()}. Bring both to common dates "
-        "(eo.Resample), or give a greater tolerance."
+        f"from 1 January); it has days {of_stack.tolist()}. Interpolate it at the "
+        "days of the columns (resample_stack), or give a greater tolerance."
     )
 
 

@@ -4,9 +4,13 @@ import pytest
 pytest.importorskip("geopandas", reason="needs the extra geo")
 rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
 from rasterio.enums import ColorInterp  # noqa: E402
+from rasterio.merge import merge  # noqa: E402
 from rasterio.transform import from_origin  # noqa: E402
+from rasterio.warp import reproject  # noqa: E402
 
-from sklearn_gkd.eo.raster import open_stack  # noqa: E402
+from sklearn_gkd.eo.raster import object_series, open_stack  # noqa: E402
+from sklearn_gkd.eo.raster._files import ImageFile  # noqa: E402
+from sklearn_gkd.eo.raster._stacks import CHUNK  # noqa: E402
 
 DAY = ["2020-01-01"]
 
@@ -119,3 +123,94 @@ def test_stacks_travel_to_other_processes(tif, like):
     stack = open_stack([path], DAY, ["VV"], like=like)
     copy = pickle.loads(pickle.dumps(stack))
     np.testing.assert_array_equal(copy, stack)
+
+
+@pytest.fixture
+def tiles(tif):
+    """Three tiles of 10 x 10 pixels: two that overlap by three columns, one beyond a gap of two."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for name, column, row in (("a", 0, 0), ("b", 7, 2), ("c", 19, -1)):
+        images = rng.normal(size=(2, 10, 10)).astype("float32")
+        images[rng.random(images.shape) < 0.3] = -9999
+        grid = from_origin(500_000 + 10 * column, 5_000_000 - 10 * row, 10, 10)
+        paths.append(tif(f"{name}.tif", images, grid, nodata=-9999))
+    return paths
+
+
+def test_tiles_are_merged_as_rasterio_merges_them(tiles):
+    for paths in (tiles, tiles[::-1], [tiles[1], tiles[0], tiles[2]]):
+        expected, grid = merge(paths)
+        expected = np.where(expected == -9999, np.nan, expected)
+        stack = open_stack([paths, [tiles[1]]], ["2020-01-01", "2020-01-13"], ["VV", "VH"])
+        assert stack.shape == (2, 2, 13, 29)
+        assert stack.rio.transform() == grid
+        np.testing.assert_array_equal(stack[0], expected)
+        assert np.isnan(stack[0, :, :, 17:19]).all()  # the gap
+        alone, _ = merge(tiles[1:2])
+        np.testing.assert_array_equal(
+            stack[1, :, 3:13, 7:17], np.where(alone == -9999, np.nan, alone)
+        )
+        assert np.isfinite(stack[1]).sum() == (alone != -9999).sum()
+        for part in (np.s_[0, :, 4:9, 5:21], np.s_[::-1, 1, 2, ::3], np.s_[0, 0, 0, 17:19]):
+            np.testing.assert_array_equal(stack[part].to_numpy(), stack.to_numpy()[part])
+
+
+def test_tiles_of_two_zones_are_warped_to_one_grid(tif):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, 40, 40)).astype("float32")
+    images[0, 5:9, 30:] = np.nan
+    # 6 degrees east is where zone 31 meets zone 32.
+    zones = {32631: from_origin(738_000, 4_988_000, 100, 100),
+             32632: from_origin(262_000, 4_988_000, 100, 100)}  # fmt: skip
+    paths = [
+        tif(f"{zone}.tif", image, grid, zone)
+        for image, (zone, grid) in zip(images, zones.items(), strict=True)
+    ]
+    grid = from_origin(737_000, 4_989_000, 90, 90)
+    like = tif("like.tif", np.zeros((60, 60), "float32"), grid)
+    warped = []
+    for image, (zone, of_zone) in zip(images, zones.items(), strict=True):
+        out = np.full((60, 60), np.nan, dtype="float32")
+        reproject(image, out, src_transform=of_zone, src_crs=zone, src_nodata=np.nan,
+                  dst_transform=grid, dst_crs=32631, dst_nodata=np.nan, resampling=1)  # fmt: skip
+        warped.append(out)
+    only = np.isnan(warped[0]) & np.isfinite(warped[1])
+    assert only.sum() > 100
+    assert (np.isfinite(warped[0]) & np.isfinite(warped[1])).sum() > 100
+    expected = np.where(np.isnan(warped[0]), warped[1], warped[0])
+    stack = open_stack([paths], DAY, ["VV"], like=like)
+    np.testing.assert_allclose(stack[0, 0], expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(np.isnan(stack[0, 0]), np.isnan(expected))
+
+
+def test_tiles_are_read_only_where_they_are_touched(tiles, monkeypatch):
+    geopandas, box = pytest.importorskip("geopandas"), pytest.importorskip("shapely").box
+    read = []
+
+    def noted(self, window, of_file=ImageFile.read):
+        read.append(self.path[-5])
+        return of_file(self, window)
+
+    monkeypatch.setattr(ImageFile, "read", noted)
+    for axis in ("x", "y"):
+        monkeypatch.setitem(CHUNK, axis, 1)
+    stack = open_stack([tiles], DAY, ["VV", "VH"])
+    for first, last, expected in ((2, 5, "a"), (6, 8, "ab"), (11, 14, "b"), (17, 19, ""),
+                                  (18, 21, "c")):  # fmt: skip
+        left, top = 500_000, 4_999_970
+        square = box(left + 10 * first, top - 10, left + 10 * last, top)
+        read.clear()
+        object_series(stack, geopandas.GeoSeries([square], crs=32631))
+        assert set(read) == set(expected)
+
+
+def test_a_place_on_a_larger_grid_needs_no_warping(tif, monkeypatch):
+    image = np.random.default_rng(0).normal(size=(10, 10)).astype("float32")
+    path = tif("a.tif", image)
+    larger = tif("b.tif", np.zeros((8, 30)), from_origin(499_950, 5_000_020, 10, 10))
+    monkeypatch.setattr("sklearn_gkd.eo.raster._files.warped", None)
+    stack = open_stack([path], DAY, ["VV"], like=larger, resampling="cubic")
+    expected = np.full((8, 30), np.nan)
+    expected[2:, 5:15] = image[:6]
+    np.testing.assert_array_equal(stack[0, 0], expected)

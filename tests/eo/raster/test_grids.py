@@ -7,6 +7,7 @@ from rasterio.transform import from_origin  # noqa: E402
 from rasterio.warp import Resampling, reproject  # noqa: E402
 
 from sklearn_gkd.eo.raster import open_stack  # noqa: E402
+from sklearn_gkd.eo.raster._grids import Grid  # noqa: E402
 
 DAY = ["2020-01-01"]
 GRID = from_origin(500_000, 5_000_000, 10, 10)
@@ -124,3 +125,23 @@ def test_chunks_are_warped_down_as_the_whole(tif, resampling, monkeypatch):
     parts = open_stack([path], DAY, ["B4"], like=target, resampling=resampling)
     assert parts.data.numblocks == (1, 1, 9, 6)
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_places_of_a_grid_in_another():
+    def grid(column, row, height=10, width=10, transform=GRID, crs=32631):
+        place = transform @ rasterio.Affine.translation(column, row)
+        return Grid(rasterio.crs.CRS.from_epsg(crs), place, height, width)
+
+    whole = grid(0, 0)
+    assert grid(-3, 40).place_in(whole) == (40, -3)
+    assert grid(2.004, 5.999).place_in(whole) == (6, 2)
+    for other in (
+        grid(2.02, 0),
+        grid(0, 0, transform=FINER),
+        grid(0, 0, crs=32632),
+        grid(0, 0, transform=GRID @ rasterio.Affine(1, 0, 0, 0, -1, 10)),
+        grid(0, 0, width=2000, transform=GRID @ rasterio.Affine.scale(1.00001)),
+    ):
+        assert other.place_in(whole) is None
+    joined = whole.joined_with(grid(-3, 40)).joined_with(grid(2, 5, 4, 4))
+    assert joined.equals(grid(-3, 0, 50, 13))

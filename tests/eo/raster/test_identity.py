@@ -189,3 +189,25 @@ def test_pixels_in_a_netcdf(stack, tmp_path):
         assert first is not None
         os.utime(path, ns=(0, 0))
         assert fingerprint_of_pixels(lazy, 16) != first
+
+
+def test_each_tile_tells_a_mosaic(scene, write):
+    import os
+
+    from rasterio import Affine
+
+    east = scene.grid @ Affine.translation(40, 0)
+    tiles = [write("west.tif", scene.images[0]), write("east.tif", scene.images[0], east)]
+
+    def opened(tiles):
+        return open_stack([tiles], scene.dates[:1], ["VV", "VH"])
+
+    assert source_files(opened(tiles)) == {path.resolve() for path in tiles}
+    first = fingerprint_of_pixels(opened(tiles), 16)
+    assert fingerprint_of_pixels(opened(tiles), 16) == first
+    assert fingerprint_of_pixels(opened(tiles[::-1]), 16) != first
+    for path in tiles:
+        os.utime(path, (1, 1))
+        changed = fingerprint_of_pixels(opened(tiles), 16)
+        assert changed != first
+        first = changed

@@ -20,10 +20,11 @@ def images():
 
 @pytest.fixture
 def tif(tmp_path):
-    def tif(name, image, descriptions=None):
+    def tif(name, image, descriptions=None, transform=None):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        grid = {"crs": 32631, "transform": from_origin(500_000, 5_000_000, 10, 10)}
+        transform = transform or from_origin(500_000, 5_000_000, 10, 10)
+        grid = {"crs": 32631, "transform": transform}
         count, height, width = image.shape
         with rasterio.open(
             path, "w", "GTiff", width, height, count, dtype="float32", **grid
@@ -83,6 +84,30 @@ def test_a_pattern_of_dates(tif, images, tmp_path):
     tif("2016-01-04/S1_2016-01-04.tif", images[0])
     with pytest.raises(ValueError, match=r"S1_2016-01-04.tif and .*S1_20160104.tif are both of"):
         open_stack(pattern)
+
+
+def test_a_pattern_of_tiles(tif, images, tmp_path):
+    for tile, shift in (("31TCJ", 0), ("31TDJ", 4)):
+        for date, of_date in zip(DATES, images + shift, strict=True):
+            if (tile, date) != ("31TDJ", DATES[1]):
+                place = from_origin(500_000 + 10 * shift, 5_000_000, 10, 10)
+                for band, image in zip(BANDS, of_date, strict=True):
+                    name = f"{tile}/T{tile}_{compact(date)}T105021_{band}_10m.tif"
+                    tif(name, image[None], transform=place)
+                tif(f"all_{compact(date)}_{tile}.tif", of_date, BANDS, place)
+    for pattern in ("{tile}/T{tile}_{date}_{band}_10m.tif", "all_{date}_{tile}.tif"):
+        stack = open_stack(tmp_path / pattern, bands=BANDS)
+        check(stack[..., :4], images)
+        east = images + 4
+        east[1] = np.nan  # where that tile has no image
+        check(stack[..., 4:], east)
+    with pytest.raises(ValueError, match=r"31TCJ.*31TDJ.*are both of 2016-01-04.*\{tile\}"):
+        open_stack(tmp_path / "*" / "T*_{date}_{band}_10m.tif", bands=BANDS)
+    (tmp_path / "31TDJ" / "T31TDJ_20160220T105021_VH_10m.tif").unlink()
+    with pytest.raises(
+        ValueError, match=r"No file fits .* for 2016-02-20, the tile 31TDJ and the band VH"
+    ):
+        open_stack(tmp_path / "{tile}" / "T{tile}_{date}_{band}_10m.tif", bands=BANDS)
 
 
 @pytest.mark.parametrize(

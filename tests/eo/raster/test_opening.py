@@ -50,7 +50,6 @@ def test_files_that_cannot_be_read_rightly_are_named(tif):
         ([slc], ["VV"], r"slc.tif is complex.*intensity"),
         ([[one, two]], ["VV", "VH"], r"two.tif has 2 bands, but bands names 1: \['VH'\]"),
         ([[one, one, one]], ["VV", "VH"], "are 3 files, but bands names 2"),
-        ([[two]], ["VV", "VH"], "are 1 files, but bands names 2"),
         ([turned], ["VV"], r"turned.tif is not north up"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -68,3 +67,40 @@ def test_a_date_written_as_a_number(tif):
     for dates in (["20200101", "20200113"], [20200101, 20200113]):
         stack = open_stack([path, path], dates, ["B4"])
         assert np.datetime_as_string(stack.time, "D").tolist() == ["2020-01-01", "2020-01-13"]
+
+
+def test_a_list_of_files_is_of_tiles_where_each_has_all_bands(tif):
+    west = tif("west.tif", np.full((2, 10, 10), 1.0), descriptions=["VV", "VH"])
+    east = tif("east.tif", np.full((2, 10, 10), 2.0), GRID @ rasterio.Affine.translation(10, 0),
+               descriptions=["VV", "VH"])  # fmt: skip
+    halves = [tif(f"west_{i}.tif", np.full((10, 10), i)) for i in range(2)]
+    for bands in (["VV", "VH"], None):
+        stack = open_stack([[west, east]], DAY, bands)
+        assert stack.band.to_numpy().tolist() == ["VV", "VH"]
+        np.testing.assert_array_equal(stack[0, :, 0], [[1] * 10 + [2] * 10] * 2)
+    by_band = open_stack([halves], DAY, ["VV", "VH"])
+    np.testing.assert_array_equal(by_band[0, :, 0, 0], [0, 1])
+    one = open_stack([[west]], DAY, ["VV", "VH"])
+    np.testing.assert_array_equal(one, open_stack([west], DAY, ["VV", "VH"]))
+    mixed = open_stack([[halves, east]], DAY, ["VV", "VH"])
+    np.testing.assert_array_equal(mixed[0, :, 3, 8:12], [[0, 0, 2, 2], [1, 1, 2, 2]])
+
+
+def test_what_are_no_tiles_is_refused(tif):
+    one = tif("one.tif", np.zeros((10, 10)))
+    same = tif("same.tif", np.ones((10, 10)))
+    finer = tif("finer.tif", np.ones((20, 20)), from_origin(500_000, 5_000_000, 5, 5))
+    between = tif("between.tif", np.ones((10, 10)), from_origin(500_204, 5_000_000, 10, 10))
+    east = tif("east.tif", np.ones((10, 10)), from_origin(500_100, 5_000_000, 10, 10))
+    zone = tif("zone.tif", np.ones((10, 10)), crs=32632)
+    for paths, message in (
+        ([one, same], "one.tif and .*same.tif, of 2020-01-01, show the same ground.*two stacks"),
+        ([one, finer], "one.tif and .*finer.tif, of 2020-01-01, show the same ground"),
+        ([one, east, between], "between.tif lies on another grid than .*one.tif.*Give like="),
+        ([one, zone], "zone.tif lies on another grid than .*one.tif.*32632.*Give like="),
+        ([[one, one]], "are 2 files, but bands names 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            open_stack([paths], DAY, ["VV"])
+    with pytest.raises(ValueError, match=r"east.tif lies on another grid"):
+        open_stack([one, east], ["2020-01-01", "2020-01-13"], ["VV"])

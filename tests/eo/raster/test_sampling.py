@@ -7,7 +7,7 @@ pytest.importorskip("rasterio", reason="needs the extra geo")
 xarray = pytest.importorskip("xarray", reason="needs the extra geo")
 from shapely.geometry import Point, box  # noqa: E402
 
-from sklearn_gkd.eo.raster import object_series, sample_pairs  # noqa: E402
+from sklearn_gkd.eo.raster import object_series, sample_pairs, training_set  # noqa: E402
 
 LEFT, TOP = 500_000, 4_900_000
 
@@ -89,6 +89,69 @@ def test_a_distance_is_kept(radar, optical, fields):
             assert distance < distances.min() < distance + 10
     with pytest.raises(ValueError, match="away_from, with distance=600, leaves no place"):
         sample_pairs(radar, optical, 10, like=fields, away_from=test_set, distance=600)
+
+
+def test_squares_lie_within_polygons(radar, optical, fields):
+    cropland = geopandas.GeoDataFrame(
+        geometry=[box(LEFT + 20, TOP - 300, LEFT + 90, TOP - 120),
+                  box(LEFT + 200, TOP - 480, LEFT + 900, TOP - 400)],
+        crs=32631,
+    )  # fmt: skip
+    for frame in (cropland, cropland.geometry.to_crs(4326)):
+        squares = sample_pairs(radar, optical, 60, like=fields, within=frame, random_state=0)
+        parts = [squares.polygons.within(part.buffer(0.01)).sum() for part in cropland.geometry]
+        assert min(parts) > 10
+        assert sum(parts) == 60
+    with pytest.raises(ValueError, match=r"within lies outside of the images\."):
+        sample_pairs(radar, optical, 5, within=cropland.translate(50_000))
+    with pytest.raises(ValueError, match="leaves no place within, as large as"):
+        sample_pairs(radar, optical, 5, like=fields, within=cropland.centroid.buffer(10))
+
+
+def test_clouds_are_left_out(radar, optical, fields):
+    """The west is cloudy on both dates, the north-east on the first."""
+    west, east = optical.x < LEFT + 100, optical.x > LEFT + 200
+    scl = xarray.full_like(optical.isel(band=0), 4.0).where(~west, 9.0)
+    scl[0] = scl[0].where(~(east & (optical.y > TOP - 300)), 3.0)
+    cloudy = xarray.concat(
+        [optical, scl.expand_dims(band=["SCL"]).assign_coords(band=["SCL"])], "band"
+    )
+    options = {"mask": "SCL", "indices": ["NDVI"]}
+    pairs = sample_pairs(radar, cloudy, 80, like=fields, optical_options=options, random_state=0)
+    pd.testing.assert_frame_equal(
+        pairs.X_priv_unlabeled, object_series(cloudy, pairs.polygons, **options)
+    )
+    bounds = pairs.polygons.bounds
+    assert (bounds.maxx > LEFT + 100).all()
+    clear_once = (bounds.minx > LEFT + 210) & (bounds.miny > TOP - 300)
+    assert clear_once.sum() > 3
+    first, second = pairs.X_priv_unlabeled.iloc[:, :3], pairs.X_priv_unlabeled.iloc[:, 3:]
+    assert first[clear_once].isna().all(axis=None)
+    assert second[clear_once].notna().all(axis=None)
+    apart = bounds.maxy < TOP - 310
+    assert first[apart & (bounds.minx > LEFT + 110)].notna().all(axis=None)
+    without = sample_pairs(
+        radar, optical, 80, like=fields, optical_options={"indices": ["NDVI"]}, random_state=0
+    )
+    assert (without.polygons.bounds.maxx < LEFT + 100).any()
+    by_value = sample_pairs(
+        radar, cloudy, 80, like=fields, random_state=0,
+        optical_options=options | {"mask_values": [9, 3]},
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(by_value.X_priv_unlabeled, pairs.X_priv_unlabeled)
+
+
+def test_outlines_without_a_class_are_pairs(radar, optical, fields):
+    south = fields.translate(0, -200).reset_index(drop=True)
+    frame = pd.concat([
+        geopandas.GeoDataFrame({"crop": ["oats", "rye"]}, geometry=south, crs=32631),
+        geopandas.GeoDataFrame(geometry=south.translate(50, -50), crs=32631),
+    ], ignore_index=True)  # fmt: skip
+    tables = object_series(radar, frame), object_series(optical, frame)
+    data = training_set(frame, *tables, y="crop")
+    assert data.y.tolist() == ["oats", "rye"]
+    pd.testing.assert_frame_equal(data.X_unlabeled, tables[0].iloc[2:])
+    pd.testing.assert_frame_equal(data.X_priv_unlabeled, tables[1].iloc[2:])
 
 
 def test_the_same_seed_draws_the_same_places(radar, optical, fields):
