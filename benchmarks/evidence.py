@@ -1,234 +1,435 @@
-"""Does the default help, and is it the privileged information? `privileged_gain` on real data.
+"""Do pairs without a label help, how much, and against whom? Measured on real data.
 
-For every data set, three questions: 1. all training rows labelled, in random and in grouped splits;
-2. a fifth of them labelled and the others pairs without a label, grouped; 3. half of them without
-X_priv, grouped. Every method has the same splits, seeds and gap filler; the forest is also given
-the gaps as NaN. A split's value is the mean over the seeds. Each finished fit of a split is kept in
-a file, so that an interrupted run resumes where it was.
+For every data set and split: a number of labels, drawn from the training groups by class, and a
+number of pairs without a label from the same groups. The estimator is set beside the same net on
+labels alone, beside itself taught by a teacher that sees X alone (self-distillation, on the same
+pairs), beside itself with the pairs permuted, and beside other classifiers of X at their defaults.
+Every value is kept in cells.csv as it comes, so that an interrupted run goes on from there; the
+cells that matter most come first.
 """
 
 import argparse
-import os
 import time
+import warnings
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.utils import Bunch
 from tqdm import tqdm
 
-from sklearn_gkd import GKDClassifier
-from sklearn_gkd.datasets import load_sits, make_sits
+from sklearn_gkd import GKDClassifier, PrivilegedInformationWarning, SeriesClassifier
+from sklearn_gkd.datasets import load_sits
 from sklearn_gkd.eo import GapFiller
-from sklearn_gkd.evaluation import (
-    GainDisplay,
-    gain_table,
-    privileged_gain,
-    scores,
-    train_valid_test_split,
-)
+from sklearn_gkd.evaluation import gain_table, holm_corrected, scores, train_valid_test_split
 
-SUMMARY = (
-    "forest",
-    "student alone",
-    "estimator",
-    "teacher",
-    "permuted X_priv",
-    "self-distillation",
-)
-COMPARED = ("forest", "student alone", "permuted X_priv", "self-distillation")
-QUESTIONS = {
-    "all labelled, random": {"grouped": False},
-    "all labelled, grouped": {"grouped": True},
-    "a fifth labelled, grouped": {"grouped": True, "labelled": 0.2},
-    "half without X_priv, grouped": {"grouped": True, "known": 0.5},
+MOST_PAIRS = 2000
+LABELS = ("50", "200", "800")
+KEY = ["data", "split", "n_labels", "n_pairs", "method"]
+
+
+class Cell(NamedTuple):
+    """One method on one draw of labels and pairs.
+
+    Attributes
+    ----------
+    data : str
+        Name of the file, without its ending.
+    split : int
+        Rules every draw.
+    n_labels, n_pairs : str
+        Those asked for: a number, or "all" that there are (of pairs, at most 2,000).
+    method : str
+        In METHODS; "estimator" gives its teacher's values too.
+    """
+
+    data: str
+    split: int
+    n_labels: str
+    n_pairs: str
+    method: str
+
+
+class Draw(NamedTuple):
+    """Rows of one draw, the pairs' among those without a label."""
+
+    X: np.ndarray
+    X_priv: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None
+    labelled: np.ndarray
+    pairs: np.ndarray
+    test: np.ndarray
+    n_train: int
+
+    def arguments(self, X_priv: np.ndarray) -> dict:
+        """Return what `GKDClassifier.fit` is given, with this as privileged information."""
+        given = {
+            "X": self.X[self.labelled],
+            "y": self.y[self.labelled],
+            "X_priv": X_priv[self.labelled],
+            "groups": None if self.groups is None else self.groups[self.labelled],
+        }
+        if len(self.pairs):
+            given["X_unlabeled"] = self.X[self.pairs]
+            given["X_priv_unlabeled"] = X_priv[self.pairs]
+        return given
+
+
+def draw(sits: Bunch, cell: Cell) -> Draw | None:
+    """Draw labelled rows, pairs and test rows; None where there are too few of them.
+
+    Test groups are apart. Test rows and pairs have both views, gaps within a series are filled.
+    """
+    train, valid, test = train_valid_test_split(sits.y, groups=sits.groups, random_state=cell.split)
+    seen = np.isfinite(sits.X_s2).any(axis=(1, 2))
+    pool, test = np.sort(np.append(train, valid)), test[seen[test]]
+    pool = pool[seen[pool]]
+    rng = np.random.RandomState(cell.split)
+    n_labels = len(pool) if cell.n_labels == "all" else int(cell.n_labels)
+    n_pairs = MOST_PAIRS if cell.n_pairs == "all" else int(cell.n_pairs)
+    labelled = pool[stratified(sits.y[pool], n_labels, rng)]
+    pairs = rng.permutation(np.setdiff1d(pool, labelled))[:n_pairs]
+    enough = len(pairs) == n_pairs or (cell.n_pairs == "all" and len(pairs))
+    if len(pool) < n_labels or not enough:
+        return None
+    known = np.append(labelled, pairs)
+    X, X_priv = (filled(X, known) for X in (sits.X_s1, sits.X_s2))
+    return Draw(X, X_priv, sits.y, sits.groups, labelled, pairs, test, len(pool))
+
+
+def stratified(y: np.ndarray, n: int, rng: np.random.RandomState) -> np.ndarray:
+    """Return n rows, of each class in proportion and at least two of each."""
+    names, counts = np.unique(y, return_counts=True)
+    shares = np.maximum(2, np.floor(n * counts / len(y)).astype(int))
+    chosen = [
+        rng.permutation(np.flatnonzero(y == name))[:share]
+        for name, share in zip(names, shares, strict=True)
+    ]
+    rows = np.concatenate(chosen)
+    others = rng.permutation(np.setdiff1d(np.arange(len(y)), rows))
+    return np.append(rows, others[: max(0, n - len(rows))])
+
+
+def filled(series: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return series without gaps, filled in time as the known rows say."""
+    if not np.isnan(series).any():
+        return series
+    return GapFiller().fit(series[known]).transform(series)
+
+
+def alone(rows: Draw, seed: int) -> tuple:
+    """Fit the student on labels alone."""
+    clf = SeriesClassifier(random_state=seed)
+    given = {name: rows.arguments(rows.X)[name] for name in ("X", "y", "groups")}
+    return clf.fit(**given), rows.X[rows.test]
+
+
+def estimator(rows: Draw, seed: int) -> tuple:
+    """Fit the default."""
+    clf = GKDClassifier(random_state=seed)
+    return clf.fit(**rows.arguments(rows.X_priv)), rows.X[rows.test]
+
+
+def self_distillation(rows: Draw, seed: int) -> tuple:
+    """Fit the default with X in the place of X_priv, on the same pairs."""
+    clf = GKDClassifier(distillation="always", random_state=seed)
+    return clf.fit(**rows.arguments(rows.X)), rows.X[rows.test]
+
+
+def permuted(rows: Draw, seed: int) -> tuple:
+    """Fit the default with X_priv in another order: optical that says nothing."""
+    order = np.random.RandomState(seed).permutation(len(rows.y))
+    clf = GKDClassifier(random_state=seed)
+    return clf.fit(**rows.arguments(rows.X_priv[order])), rows.X[rows.test]
+
+
+def rival(make: Callable) -> Callable[[Draw, int], tuple]:
+    """Return a function that fits another classifier, on series as a table."""
+
+    def fit(rows: Draw, seed: int) -> tuple:
+        table = rows.X.reshape(len(rows.y), -1)
+        clf = make(random_state=seed)
+        return clf.fit(table[rows.labelled], rows.y[rows.labelled]), table[rows.test]
+
+    return fit
+
+
+def cat_boost(random_state: int):
+    """Return CatBoost's classifier, silent."""
+    from catboost import CatBoostClassifier
+
+    return CatBoostClassifier(
+        random_state=random_state, verbose=0, allow_writing_files=False, thread_count=1
+    )
+
+
+def light_gbm(random_state: int):
+    """Return LightGBM's classifier, silent."""
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(random_state=random_state, verbose=-1, n_jobs=1)
+
+
+def of_aeon(name: str) -> Callable[[Draw, int], tuple]:
+    """Return a function that fits a classifier of time series."""
+
+    def fit(rows: Draw, seed: int) -> tuple:
+        from aeon.classification import convolution_based, interval_based
+
+        make = getattr(interval_based, name, None) or getattr(convolution_based, name)
+        series = np.ascontiguousarray(rows.X.transpose(0, 2, 1), dtype=float)
+        clf = make(random_state=seed)
+        return clf.fit(series[rows.labelled], rows.y[rows.labelled]), series[rows.test]
+
+    return fit
+
+
+METHODS: dict[str, Callable[[Draw, int], tuple]] = {
+    "student alone": alone,
+    "estimator": estimator,
+    "self-distillation": self_distillation,
+    "permuted X_priv": permuted,
+    "forest": rival(RandomForestClassifier),
+    "HistGradientBoosting": rival(HistGradientBoostingClassifier),
+    "CatBoost": rival(cat_boost),
+    "LightGBM": rival(light_gbm),
+    "QUANT": of_aeon("QUANTClassifier"),
+    "MultiRocket-Hydra": of_aeon("MultiRocketHydraClassifier"),
 }
+OF_AEON = ("QUANT", "MultiRocket-Hydra")  # of series of ten steps or more
+RIVALS = tuple(METHODS)[4:]
+
+
+def cells_of(names: list[str], n_splits: int, rivals: list[str]) -> list[Cell]:
+    """Return all cells, those that matter most first."""
+    cells = []
+    taught = ("estimator", "self-distillation")
+    for split in range(n_splits):
+        for n_labels, n_pairs, method in [
+            *[(n, "0", "student alone") for n in LABELS],
+            *[(n, "all", method) for n in LABELS for method in taught],
+            *[(n, "0", rival) for n in LABELS for rival in rivals if split < 5],
+            ("200", "all", "permuted X_priv"),
+            *[(n, "300", method) for n in ("50", "200") for method in taught],
+            ("200", "0", "estimator"),
+            *[("all", "0", method) for method in ("student alone", "estimator")],
+        ]:
+            cells += [Cell(name, split, n_labels, n_pairs, method) for name in names]
+    return cells
 
 
 def main() -> None:
-    """Measure what is not measured yet, and write tables and figures of all that is."""
+    """Measure what is not measured yet, and write tables and a figure of all that is."""
     args = parse_arguments()
     args.output.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        (data, question, split, seed)
-        for split in range(args.splits)  # so that an interrupted run has whole splits
-        for data in args.data
-        for question in QUESTIONS
-        for seed in range(args.seeds)
-        if not result_path(args.output, data, question, split, seed).exists()
+    path = args.output / "cells.csv"
+    paths = {path.stem: path for path in args.data}
+    done = set()
+    if path.exists():
+        done = {tuple(row) for row in read(path)[KEY].astype(str).to_numpy()}
+    todo = [
+        cell
+        for cell in cells_of(list(paths), args.splits, args.rivals)
+        if tuple(map(str, cell)) not in done
     ]
-    start = time.monotonic()
+    end = time.monotonic() + 3600 * args.hours
     finished = Parallel(args.n_jobs, return_as="generator_unordered")(
-        delayed(measure)(args.output, *job) for job in jobs
+        delayed(measure)(paths[cell.data], cell, end) for cell in todo
     )
-    for _ in tqdm(finished, total=len(jobs), unit="split"):
-        pass
-    hours = (time.monotonic() - start) / 3600
-    print(f"{len(jobs)} splits in {hours:.2f} hours")
-    results = pd.concat(pd.read_csv(path) for path in sorted(args.output.glob("fits/*.csv")))
-    results.to_csv(args.output / "results.csv", index=False)
-    write_report(args, results)
+    for rows in tqdm(finished, total=len(todo), unit="cell"):
+        if rows is not None:
+            rows.to_csv(path, mode="a", header=not path.exists(), index=False)
+    write_report(args, read(path))
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", nargs="+", help="files for load_sits, or 'simulated'")
+    parser.add_argument("data", nargs="+", type=Path, help="files for load_sits")
     parser.add_argument("--splits", type=int, default=10)
-    parser.add_argument("--seeds", type=int, default=3, help="fits of each method in a split")
-    parser.add_argument("--n-jobs", type=int, default=1, help="splits at a time, a thread each")
+    parser.add_argument("--n-jobs", type=int, default=1, help="cells at a time, a thread each")
+    parser.add_argument("--hours", type=float, default=2.5, help="begin no cell after so long")
+    parser.add_argument(
+        "--rivals",
+        nargs="*",
+        choices=RIVALS,
+        default=["forest", "HistGradientBoosting"],
+        help="the others need an environment of constraints-benchmark.txt",
+    )
     parser.add_argument(
         "--output", type=Path, required=True, help="folder of the results; FOLDER.md is the report"
     )
     return parser.parse_args()
 
 
-def result_path(output: Path, data: str, question: str, split: int, seed: int) -> Path:
-    """Return the file of a split's values."""
-    words = f"{Path(data).stem} {question} {split} {seed}".replace(",", "").split()
-    return output / "fits" / f"{'_'.join(words)}.csv"
+def read(path: Path) -> pd.DataFrame:
+    """Read the values of all cells."""
+    return pd.read_csv(path, dtype={"n_labels": str, "n_pairs": str})
 
 
-def measure(output: Path, data: str, question: str, split: int, seed: int) -> None:
-    """Measure all methods on one split by one seed, and write their values."""
+def measure(path: Path, cell: Cell, end: float) -> pd.DataFrame | None:
+    """Return a cell's values, a row for each metric; none where it cannot be or is too late."""
+    if time.monotonic() > end:
+        return None
     torch.set_num_threads(1)
-    sits = make_sits(random_state=0) if data == "simulated" else load_sits(data)
-    results = measure_split(sits, split, seed, **QUESTIONS[question])
-    results = results.assign(data=Path(data).stem, question=question, split=split, seed=seed)
-    path = result_path(output, data, question, split, seed)
-    path.parent.mkdir(exist_ok=True)
-    partial_path = path.with_suffix(f".{os.getpid()}.partial")
-    results.to_csv(partial_path, index=False)
-    partial_path.replace(path)
+    sits = load_sits(path)
+    rows = draw(sits, cell)
+    if rows is None or (cell.method in OF_AEON and sits.X_s1.shape[1] < 10):
+        return None
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrivilegedInformationWarning)
+        clf, X_test = METHODS[cell.method](rows, cell.split)
+    probabilities = {cell.method: clf.predict_proba(X_test)}
+    seconds = time.process_time() - start
+    if cell.method == "estimator":
+        X_priv_test = rows.X_priv[rows.test]
+        probabilities["teacher"] = clf.teacher_predict_proba(X_test, X_priv_test)
+    classes = np.asarray(clf.classes_)
+    trial = getattr(clf, "distillation_", None)
+    tables = []
+    for method, of_rows in probabilities.items():
+        y_pred = classes[of_rows.argmax(axis=1)]
+        values = scores(rows.y[rows.test], y_pred, of_rows, classes=classes)
+        table = pd.DataFrame(values.items(), columns=["metric", "value"]).round(5)
+        table = table.assign(
+            **cell._replace(method=method)._asdict(),
+            n_pairs_used=len(rows.pairs),
+            n_train=rows.n_train,
+            n_test=len(rows.test),
+            distilled=None if trial is None else trial.used,
+            seconds=round(seconds, 1),
+        )
+        tables.append(table[[*KEY, *table.columns.difference(KEY, sort=False)]])
+    return pd.concat(tables)
 
 
-def measure_split(
-    sits: Bunch, split: int, seed: int, *, grouped: bool, labelled: float = 1, known: float = 1
-) -> pd.DataFrame:
-    """Return the values of all methods on one split of the data.
-
-    The split's own draws are ruled by its number, so that every seed and method has the same.
-    """
-    groups = sits.groups if grouped else None
-    train, valid, test = train_valid_test_split(sits.y, groups=groups, random_state=split)
-    seen = np.isfinite(sits.X_s2).any(axis=(1, 2))
-    train, test = np.sort(np.append(train, valid)), test[seen[test]]
-    rng = np.random.RandomState(split)
-    is_labelled = stratified(sits.y[train], labelled, rng)
-    train, others = train[is_labelled], train[~is_labelled]
-    X = GapFiller().fit(sits.X_s1[train]).transform(sits.X_s1)
-    X_priv = sits.X_s2.copy()
-    X_priv[train[~stratified(sits.y[train], known, rng)]] = np.nan
-    pairs = {"X_unlabeled": X[others], "X_priv_unlabeled": X_priv[others]} if len(others) else {}
-    results = privileged_gain(
-        GKDClassifier(priv_transformer=GapFiller()),
-        X,
-        sits.y,
-        X_priv,
-        cv=[(train, test)],
-        groups=groups,
-        random_state=1000 * split + seed,
-        **pairs,
-    )
-    forest = RandomForestClassifier(random_state=seed)
-    tables = sits.X_s1.reshape(len(X), -1)
-    by_forest = forest.fit(tables[train], sits.y[train]).predict(tables[test])
-    of_forest = pd.DataFrame(
-        scores(sits.y[test], by_forest).items(), columns=["metric", "value"]
-    ).assign(method="forest, gaps as NaN", split=0, n_test=len(test))
-    # Splits are as alike as they share rows, with labels or without.
-    n_train = len(train) + len(others)
-    return pd.concat([results, of_forest], ignore_index=True).assign(n_train=n_train)
-
-
-def stratified(y: np.ndarray, fraction: float, rng: np.random.RandomState) -> np.ndarray:
-    """Return a mask of a fraction of each class, and of at least two rows of it."""
-    chosen = np.zeros(len(y), dtype=bool)
-    for name in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == name))
-        chosen[rows[: max(2, round(fraction * len(rows)))]] = True
-    return chosen
-
-
-def write_report(args: argparse.Namespace, results: pd.DataFrame) -> None:
-    """Write the report beside the folder, a figure for each question, and one of them all."""
-    folder = args.output.name
-    keys = ["data", "question", "method", "split", "metric", "n_train", "n_test"]
-    means = results.groupby(keys, sort=False)["value"].mean().reset_index()
-    by_question = list(means.groupby(["data", "question"], sort=False))
-    tables = {key: 100 * gain_table(rows).loc["f_measure"] for key, rows in by_question}
-    plot_summary(tables).savefig(args.output / "gain.png", dpi=100)
-    names = " ".join(Path(data).name for data in args.data)
+def write_report(args: argparse.Namespace, values: pd.DataFrame) -> None:
+    """Write the tables beside the folder, and the figure into it."""
+    values = values.assign(split=values["split"].astype(int))
+    gains = gains_of(values)
+    gains.to_csv(args.output / "gains.csv", index=False, float_format="%.2f")
+    plot(gains).savefig(args.output / "gain.png", dpi=100)
+    names = " ".join(path.name for path in args.data)
     lines = [
         "# Evidence",
         "",
         f"{date.today()}: `python benchmarks/evidence.py {names} --splits {args.splits} "
-        f"--seeds {args.seeds} --n-jobs {args.n_jobs} --output {args.output.name}`",
+        f"--n-jobs {args.n_jobs} --output {args.output.name}`",
         "",
-        "Weighted F-measure in points, mean over the splits (each the mean of the seeds). *gain*",
-        "is the estimator's less the method's, with its 95 % interval by the corrected resampled",
-        "t-test; a gain below the *detectable* one, half of that interval, would not show.",
-        "*headroom* is the teacher's less the student's alone, *recovered* a method's share of it.",
+        "Weighted F-measure in points on test groups, mean over the splits that were measured.",
+        "*gain* is the estimator's over the better of the student alone and self-distillation on",
+        "the same pairs, by their means, with its 95 % interval by the corrected resampled t-test;",
+        "*corrected* is the interval by Holm's method over all rows of these tables that have one.",
+        "*trial* is how often the estimator found that its teacher helps. Labels and pairs come",
+        "from training groups alone, at least two labels a class; gaps are filled in time.",
         "",
-        f"![gain]({folder}/gain.png)",
-        "",
-        "| data, question | " + " | ".join(SUMMARY) + " | gain over alone | recovered |",
-        "|---|" + "---|" * (len(SUMMARY) + 2),
+        f"![gain]({args.output.name}/gain.png)",
     ]
-    for (data, question), table in tables.items():
-        alone = table.loc["student alone"]
-        gain = f"{alone['gain']:+.1f} ({alone['low']:+.1f} to {alone['high']:+.1f})"
-        cells = [f"{table.loc[method, 'mean']:.1f}" for method in SUMMARY]
-        share = table.loc["estimator", "recovered"]
-        lines += [f"| {data}: {question} | {' | '.join(cells)} | {gain} | {share:.0f}% |"]
-    for (data, question), of_question in by_question:
-        table = tables[data, question]
-        figure = f"{data}_{question}".replace(",", "").replace(" ", "_") + ".png"
-        GainDisplay.from_results(of_question).figure_.savefig(args.output / figure, dpi=100)
-        plt.close("all")
-        n_splits = of_question["split"].nunique()
-        headroom = table.loc["teacher", "above_alone"]
-        lines += ["", f"## {data}: {question}", ""]
-        lines += [
-            f"{n_splits} splits, headroom {headroom:.1f} points. ![gain]({folder}/{figure})",
-            "",
-        ]
-        lines += ["| method | mean | gain | interval | detectable | recovered |"]
-        lines += ["|---|---|---|---|---|---|"]
-        for method, points in table.iterrows():
-            recovered = f"{points['recovered']:.0f}%" if np.isfinite(points["recovered"]) else ""
-            gain = ["", "", ""]
-            if method != "estimator":
-                margin = points["gain"] - points["low"]
-                interval = f"{points['low']:+.1f} to {points['high']:+.1f}"
-                gain = [f"{points['gain']:+.1f}", interval, f"{margin:.1f}"]
-            lines += [
-                "| " + " | ".join([str(method), f"{points['mean']:.1f}", *gain, recovered]) + " |"
-            ]
+    for (n_labels, n_pairs), rows in gains.groupby(["n_labels", "n_pairs"], sort=False):
+        lines += ["", f"## {n_labels} labels, {n_pairs} pairs", "", *table_of(rows)]
+    lines += ["", "## On X alone", "", *rivals_of(values)]
     args.output.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
-def plot_summary(tables: dict[tuple[str, str], pd.DataFrame]) -> plt.Figure:
-    """Draw the gain over each method that counts, for each data set and question."""
+def gains_of(values: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each data set, number of labels and number of pairs."""
+    values = values[values["metric"] == "f_measure"].assign(value=lambda v: 100 * v["value"])
+    without_pairs = values[values["method"] == "student alone"].drop(columns="n_pairs")
+    gains = []
+    keys = ["n_labels", "n_pairs", "data"]
+    for key, rows in values[values["method"] != "student alone"].groupby(keys, sort=False):
+        if "estimator" not in set(rows["method"]):
+            continue
+        n_labels, _, data = key
+        of_labels = (without_pairs["n_labels"] == n_labels) & (without_pairs["data"] == data)
+        rows = pd.concat([rows, without_pairs[of_labels]])
+        known = rows.groupby("method")["split"].agg(set)
+        shared = set.intersection(*known.reindex(["estimator", "student alone"]).dropna())
+        rows = rows[rows["split"].isin(shared) & ~rows["method"].isin(RIVALS)]
+        table = gain_table(rows).loc["f_measure"]
+        to_beat = table[table["to_beat"]].iloc[0]
+        of_estimator = rows[rows["method"] == "estimator"]
+        gains.append(
+            dict(zip(keys, key, strict=True))
+            | to_beat[["gain", "low", "high", "p_value", "n_splits"]].to_dict()
+            | {name: table["mean"].get(name) for name in SHOWN}
+            | {
+                "n_pairs_used": of_estimator["n_pairs_used"].mean(),
+                "distilled": of_estimator["distilled"].astype(bool).mean(),
+            }
+        )
+    gains = pd.DataFrame(gains)
+    corrected = holm_corrected(gains)
+    return gains.assign(low_of_all=corrected["low"], high_of_all=corrected["high"])
+
+
+SHOWN = ("student alone", "self-distillation", "estimator", "teacher", "permuted X_priv")
+
+
+def table_of(rows: pd.DataFrame) -> list[str]:
+    """Return the lines of the table of one number of labels and pairs."""
+    lines = [
+        "| data | pairs | " + " | ".join(SHOWN) + " | gain | corrected | trial |",
+        "|---|" + "---|" * (len(SHOWN) + 4),
+    ]
+    for row in rows.to_dict("records"):
+        means = " | ".join("" if pd.isna(row[name]) else f"{row[name]:.1f}" for name in SHOWN)
+        gain, corrected = (
+            f"{row[low]:+.1f} to {row[high]:+.1f}"
+            for low, high in (("low", "high"), ("low_of_all", "high_of_all"))
+        )
+        lines.append(
+            f"| {row['data']} | {row['n_pairs_used']:.0f} | {means} | {row['gain']:+.1f} "
+            f"({gain}) | {corrected} | {row['distilled']:.0%} |"
+        )
+    mean = rows["gain"].mean()
+    return [*lines, "", f"Mean gain over the {len(rows)} data sets: {mean:+.1f}."]
+
+
+def rivals_of(values: pd.DataFrame) -> list[str]:
+    """Return the lines of the table of classifiers that see X alone."""
+    values = values[
+        (values["metric"] == "f_measure") & values["method"].isin(["student alone", *RIVALS])
+    ]
+    means = 100 * values.pivot_table("value", ["n_labels", "data"], "method", sort=False)
+    means = means[[name for name in ("student alone", *RIVALS) if name in means]]
+    lines = ["| labels | data | " + " | ".join(means) + " |", "|---|---|" + "---|" * means.shape[1]]
+    for (n_labels, data), row in means.iterrows():
+        cells = " | ".join("" if pd.isna(value) else f"{value:.1f}" for value in row)
+        lines.append(f"| {n_labels} | {data} | {cells} |")
+    return lines
+
+
+def plot(gains: pd.DataFrame) -> plt.Figure:
+    """Draw the gain of each data set by the number of labels, with all pairs."""
+    gains = gains[gains["n_pairs"] == "all"]
+    names = list(gains["data"].unique())
+    groups = list(gains.groupby("n_labels", sort=False))
     figure, axes = plt.subplots(
-        1, len(COMPARED), figsize=(11, 1.2 + 0.35 * len(tables)), sharey=True, layout="constrained"
+        1,
+        len(groups),
+        figsize=(3 + 2.7 * len(groups), 1.2 + 0.35 * len(names)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
-    rows = np.arange(len(tables))
-    for ax, method in zip(axes, COMPARED, strict=True):
-        points = pd.DataFrame([table.loc[method] for table in tables.values()])
-        margin = points["high"] - points["gain"]
-        ax.errorbar(points["gain"], rows, xerr=margin, fmt="o", capsize=3)
+    for ax, (n_labels, rows) in zip(axes[0], groups, strict=True):
+        place = [names.index(name) for name in rows["data"]]
+        ax.errorbar(rows["gain"], place, xerr=rows["high"] - rows["gain"], fmt="o", capsize=3)
         ax.axvline(0, color="0.4", linewidth=0.8)
-        ax.set(title=f"over {method}", xlabel="points of F-measure")
-    labels = [f"{data.split('_')[0]}: {question}" for data, question in tables]
-    axes[0].set(yticks=rows, yticklabels=labels)
-    axes[0].invert_yaxis()
-    figure.suptitle("What the estimator gains, with 95 % intervals")
+        ax.set(title=f"{n_labels} labels", xlabel="points of F-measure")
+    axes[0][0].set(yticks=range(len(names)), yticklabels=names)
+    axes[0][0].invert_yaxis()
+    figure.suptitle("What pairs gain over the better of alone and self-taught, 95 % intervals")
     return figure
 
 
