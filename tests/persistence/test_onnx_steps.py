@@ -13,7 +13,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from sklearn_gkd import SeriesClassifier
+from sklearn_gkd import SeriesClassifier, eo
 from sklearn_gkd.eo import CloudMask, GapFiller, Resample, SpectralIndices
 from sklearn_gkd.persistence import to_onnx
 from sklearn_gkd.persistence._onnx_steps import as_module
@@ -96,6 +96,11 @@ TRANSFORMERS = {
     "resampled in numbers": Resample([0, 1, 2, 3, 4, 5], [-1, 2.5, 3, 4.75, 9], n_channels=5),
     "one date": Resample(np.array(DATES, dtype="datetime64[s]"), DATES[1:2], n_channels=5),
 }
+
+
+def test_every_transformer_has_a_module():
+    transformers = {getattr(eo, name) for name in eo.__all__ if hasattr(getattr(eo, name), "fit")}
+    assert {type(step) for step in TRANSFORMERS.values()} == transformers
 
 
 @pytest.mark.parametrize("case", TRANSFORMERS)
