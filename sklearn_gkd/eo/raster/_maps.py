@@ -62,10 +62,11 @@ def predict_map(
     The image is read and classified block by block. Finished blocks are kept in a hidden folder
     beside `out`: an interrupted call leaves no file that looks finished, and the same call, with
     the same fitted estimator and unchanged images, goes on from there. (A stack that is read from
-    elsewhere than local files is begun anew.) On a stack in dask chunks, as `open_stack` returns
-    it, blocks are computed in threads or, where a `dask.distributed.Client` is active, by its
-    workers, which read the images; this process alone writes, and a worker that dies is made up
-    for.
+    a zarr store, or from elsewhere than local files, is begun anew.)
+
+    On a stack in dask chunks, as `open_stack` returns it, blocks are computed in threads or, where
+    a `dask.distributed.Client` is active, by its workers. These read the images, so they need the
+    same paths; this process alone writes. What a worker that died had is computed again.
 
     To a model that was trained on means of objects, pixels are unlike what it has seen, for they
     are noisier: prefer `predict_objects`, or filter the speckle (`eo.despeckle`).

@@ -53,7 +53,8 @@ def object_series(
     Every pixel counts by the share of it that the polygon covers; pixels without data do not
     count. A point stands for the pixel that it lies in, or for a window around that; several
     points for all of their pixels. Of a collection, the polygons count, or else the points.
-    Spectral indices are computed in each pixel, before averaging, as in the paper.
+    Spectral indices are computed in each pixel, before averaging, as in the paper. Where a
+    `dask.distributed.Client` is active, its workers read a stack in dask chunks, and send sums.
 
     Parameters
     ----------
