@@ -1,7 +1,6 @@
 """Estimate a map's accuracy and the areas of its classes from a sample."""
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -66,7 +65,7 @@ def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95
     y_true, y_pred = as_column(y_true, "y_true"), as_column(y_pred, "y_pred")
     with naming("y_true", "y_pred"):
         check_consistent_length(y_true, y_pred)
-    if not isinstance(confidence, Real) or not 0 < confidence < 1:
+    if not isinstance(confidence, float) or not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence!r}. Give a number between 0 and 1: 0.95.")
     names = list(areas)
     unknown = [name for name in np.unique(np.append(y_true, y_pred)).tolist() if name not in areas]

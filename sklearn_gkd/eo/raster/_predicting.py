@@ -1,6 +1,6 @@
 """Predictions for pixels or objects, given a table in which some rows have no data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def _margin(probabilities: np.ndarray) -> np.ndarray:
     return ranked[:, -1] - (ranked[:, -2] if ranked.shape[1] > 1 else 0)
 
 
-_MEASURES = {
+_MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "probabilities": np.transpose,
     "confidence": lambda probabilities: probabilities.max(axis=1),
     "entropy": _entropy,
