@@ -1,6 +1,7 @@
 """Estimate a map's accuracy and the areas of its classes from a sample."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95
     y_true, y_pred = as_column(y_true, "y_true"), as_column(y_pred, "y_pred")
     with naming("y_true", "y_pred"):
         check_consistent_length(y_true, y_pred)
-    if not isinstance(confidence, float) or not 0 < confidence < 1:
+    if not isinstance(confidence, Real) or not 0 < float(confidence) < 1:
         raise ValueError(f"confidence is {confidence!r}. Give a number between 0 and 1: 0.95.")
     names = list(areas)
     unknown = [name for name in np.unique(np.append(y_true, y_pred)).tolist() if name not in areas]
@@ -94,7 +95,7 @@ def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95
         np.fill_diagonal(omitted, 0)
         own = of_map**2 * (1 - producers) ** 2 * users_variance
         producers_variance = (own + producers**2 * omitted.sum(axis=0)) / estimated**2
-    z = norm.ppf(0.5 + confidence / 2)
+    z = norm.ppf(0.5 + float(confidence) / 2)
     weights = of_map / of_map.sum()
     classes = pd.DataFrame(
         {

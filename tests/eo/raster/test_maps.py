@@ -297,5 +297,5 @@ def test_a_model_of_named_columns_finds_its_dates(stack, fields, small, tmp_path
 
 
 def test_another_number_of_dates_is_an_error(stack, clf, tmp_path):
-    with pytest.raises(ValueError, match=r"stack has 3 dates of 2 bands, .* fitted on 8 columns"):
+    with pytest.raises(ValueError, match=r"6 columns, 3 dates of 2 bands .* fitted on 8 columns"):
         predict_map(clf, stack.isel(time=[0, 1, 2]), tmp_path / "map.tif")
