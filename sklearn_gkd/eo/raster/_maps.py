@@ -62,7 +62,7 @@ def predict_map(
     The image is read and classified block by block. Finished blocks are kept in a hidden folder
     beside `out`: an interrupted call leaves no file that looks finished, and the same call, with
     the same fitted estimator and unchanged images, goes on from there. (A stack that is read from
-    a zarr store, or from elsewhere than local files, is begun anew.)
+    elsewhere than local files is begun anew.)
 
     On a stack in dask chunks, as `open_stack` returns it, blocks are computed in threads or, where
     a `dask.distributed.Client` is active, by its workers. These read the images, so they need the

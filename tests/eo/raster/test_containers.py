@@ -185,11 +185,19 @@ def test_a_zarr_store(store, fields, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata")
-def test_a_map_of_a_zarr_store_is_begun_anew(store):
-    for data in opened(store).values():
+def test_a_changed_zarr_store_is_told_from_what_it_was(store):
+    import zarr
+
+    before = {}
+    for how, data in opened(store).items():
         stack = as_stack(data, bands=["red"])
         assert any(path.is_relative_to(store) for path in source_files(stack))
-        assert fingerprint_of_pixels(stack, 16) is None  # it is not known what the store holds
+        before[how] = fingerprint_of_pixels(stack, 16)
+    zarr.open(str(store))["red"][1, 0, 0] = 7
+    for how, data in opened(store).items():
+        stack = as_stack(data, bands=["red"])
+        assert stack.to_numpy()[1, 0, 0, 0] == 7
+        assert before[how] is None or fingerprint_of_pixels(stack, 16) != before[how]
 
 
 def test_one_date_or_one_band():
