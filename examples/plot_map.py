@@ -6,7 +6,12 @@ A landscape of fields is simulated: Sentinel-1 images with speckle, Sentinel-2 i
 each a GeoTIFF, and the fields' outlines in a GeoPackage. A third of the fields are surveyed. From
 there on, everything is as with real files: mean series of the surveyed fields, pairs without a
 label from anywhere in the images, a student that is taught by both sensors, a map of all pixels and
-a map of all fields, from radar alone.
+a map of all fields, from radar alone. At the end the map is opened as a viewer does, by what the
+file itself says: its grid, its colours and the names of its classes.
+
+The scene is simulated because images of a real one are too large to fetch here; with your own,
+replace `write_scene` by their paths and dates. (``datasets.fetch_french_parcels`` has real fields,
+but as series: there is nothing to map.)
 
 Needs the extras ``geo`` and ``plot``.
 """
@@ -18,7 +23,6 @@ import geopandas
 import matplotlib.pyplot as plt
 import numpy as np
 import rasterio
-from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from rasterio.features import rasterize
 from rasterio.transform import from_origin
@@ -147,27 +151,34 @@ def main(folder, n_side=24):
     return objects
 
 
+def open_map(path):
+    """Return a map's image (height, width, 3), its extent and the colour of each class."""
+    with rasterio.open(path) as file:
+        values = file.read(1)
+        names = {int(tag): name for tag, name in file.tags(1).items() if tag.isdigit()}
+        colors = np.array([color[:3] for _, color in sorted(file.colormap(1).items())]) / 255
+        left, bottom, right, top = file.bounds
+    legend = {name: colors[value] for value, name in names.items()}
+    return colors[values], (left, right, bottom, top), legend
+
+
 def plot(folder, objects):
     """Save the truth, the two maps and the confidence as a figure."""
-    palette = ListedColormap(np.array(list(COLORS.values())) / 255)
-    with rasterio.open(folder / "cover.tif") as file:
-        pixels = file.read(1)
-        left, bottom, right, top = file.bounds
+    image, extent, legend = open_map(folder / "cover.tif")
+    left, right, bottom, top = extent
     with rasterio.open(folder / "confidence.tif") as file:
         confidence = file.read(1)
     figure, axes = plt.subplots(2, 2, figsize=(10, 10.5), layout="constrained")
     for ax, column in zip(axes[0], ["cover", "predicted"], strict=True):
-        objects.plot(column, ax=ax, categories=list(COLORS), cmap=palette)
-    extent = (left, right, bottom, top)
-    in_classes = {"cmap": palette, "vmin": 1, "vmax": len(COLORS), "interpolation": "nearest"}
-    axes[1, 0].imshow(pixels, extent=extent, **in_classes)
+        objects.plot(color=[legend[name] for name in objects[column]], ax=ax)
+    axes[1, 0].imshow(image, extent=extent, interpolation="nearest")
     shown = axes[1, 1].imshow(confidence, extent=extent, vmin=0, vmax=1)
     figure.colorbar(shown, ax=axes[1, 1], shrink=0.8)
     titles = ["simulated truth", "fields, from radar", "pixels, from filtered radar", "confidence"]
     for ax, title in zip(axes.flat, titles, strict=True):
         ax.set(title=title, xticks=[], yticks=[], xlabel="", ylabel="", xlim=(left, right))
         ax.set_ylim(bottom, top)
-    patches = [Patch(color=palette(i), label=name) for i, name in enumerate(COLORS)]
+    patches = [Patch(color=color, label=name) for name, color in legend.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
     figure.savefig("plot_map.png", dpi=120)
     print("Figure saved: plot_map.png")

@@ -20,6 +20,23 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number of things in words: ``1 band``, ``2 bands``, ``2 entries``."""
+    if n == 1:
+        return f"1 {noun}"
+    return f"{n} {noun[:-1]}ies" if noun.endswith("ry") else f"{n} {noun}s"
+
+
+def as_numbers(values, name: str) -> np.ndarray:
+    """Return a sequence of finite numbers; texts, which equal no number, are an error."""
+    numbers = np.asarray(values)
+    if numbers.size == 0 and numbers.ndim == 1:
+        return np.empty(0)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "biuf" or not np.isfinite(numbers).all():
+        raise ValueError(f"{name} is {values!r}. Give a list of numbers.")
+    return numbers
+
+
 @contextmanager
 def naming(*names: str) -> Iterator[None]:
     """Say which argument an error is about, where scikit-learn's or numpy's message does not."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sklearn_gkd._common.checks import as_numbers, counted
 from sklearn_gkd.eo._base import SeriesTransformer
 from sklearn_gkd.eo._indices import bands_of, channels_of, compute
 
@@ -39,9 +40,9 @@ class CloudMask(SeriesTransformer):
     Raises
     ------
     ValueError
-        By `fit`, if X has inf, if ``n_channels`` does not divide its columns, or if X has no such
-        channel beside another one; by `transform`, if X has inf, or other dates or channels than
-        in `fit`.
+        By `fit`, if X has inf, if ``n_channels`` does not divide its columns, if ``clouds`` are not
+        numbers, or if X has no such channel beside another one; by `transform`, if X has inf, or
+        other dates or channels than in `fit`.
 
     Examples
     --------
@@ -64,11 +65,12 @@ class CloudMask(SeriesTransformer):
         self.n_channels = n_channels
 
     def _learn(self, series):
+        as_numbers(self.clouds, "clouds")
         n_channels = series.shape[2]
         if n_channels < 2 or not -n_channels <= self.channel < n_channels:
             raise ValueError(
                 f"channel={self.channel} is to be a mask beside other channels, but X has "
-                f"{n_channels} channel(s). Add the mask to X as a channel (a table needs "
+                f"{counted(n_channels, 'channel')}. Add the mask to X as a channel (a table needs "
                 "n_channels), or correct channel."
             )
 
@@ -173,8 +175,8 @@ class SpectralIndices(SeriesTransformer):
         n_channels = series.shape[2]
         if len(self.bands) != n_channels:
             raise ValueError(
-                f"bands names {len(self.bands)} channels, but X has {n_channels}. Name each "
-                "channel of X in its order (a table needs n_channels)."
+                f"bands names {counted(len(self.bands), 'channel')}, but X has {n_channels}. Name "
+                "each channel of X in its order (a table needs n_channels)."
             )
         if np.shape(self.offset) not in ((), series.shape[1:2]):
             raise ValueError(

@@ -1,6 +1,7 @@
 """Estimate a map's accuracy and the areas of its classes from a sample."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_gkd._common.checks import naming
+from sklearn_gkd._common.checks import counted, naming
 from sklearn_gkd._common.series import as_column
 
 
@@ -45,7 +46,8 @@ def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95
     Raises
     ------
     ValueError
-        If a class of the sample has no area, or a mapped class fewer than two rows in the sample.
+        If a class of the sample has no area, or a mapped class fewer than two rows in the sample,
+        if an area is negative or not finite, or if ``confidence`` is not between 0 and 1.
 
     References
     ----------
@@ -64,19 +66,25 @@ def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95
     y_true, y_pred = as_column(y_true, "y_true"), as_column(y_pred, "y_pred")
     with naming("y_true", "y_pred"):
         check_consistent_length(y_true, y_pred)
+    if not isinstance(confidence, Real) or not 0 < float(confidence) < 1:
+        raise ValueError(f"confidence is {confidence!r}. Give a number between 0 and 1: 0.95.")
     names = list(areas)
     unknown = [name for name in np.unique(np.append(y_true, y_pred)).tolist() if name not in areas]
     if unknown:
         raise ValueError(f"areas has none for {unknown}. Give the area of each class of the map.")
+    with naming("areas"):
+        of_map = np.array([areas[name] for name in names], dtype=float)
+    if not (np.isfinite(of_map) & (of_map >= 0)).all() or not of_map.any():
+        raise ValueError(f"areas is {dict(areas)}. Give sizes, 0 or more, and not all of them 0.")
     counts = confusion_matrix(y_pred, y_true, labels=names)
     n_rows = counts.sum(axis=1)
     if (n_rows < 2).any():
         few = names[int(n_rows.argmin())]
         raise ValueError(
-            f"The sample has {n_rows.min()} rows where the map has {few!r}, and two or more are "
-            "needed. Sample more there, or leave a class that the map does not have out of areas."
+            f"The sample has {counted(n_rows.min(), 'row')} where the map has {few!r}, and two or "
+            "more are needed. Sample more there, or leave a class that the map does not have out "
+            "of areas."
         )
-    of_map = np.array([areas[name] for name in names], dtype=float)
     shares = counts / n_rows[:, None]
     spread = shares * (1 - shares) / (n_rows - 1)[:, None]
     users, users_variance = shares.diagonal(), spread.diagonal()
@@ -87,7 +95,7 @@ def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95
         np.fill_diagonal(omitted, 0)
         own = of_map**2 * (1 - producers) ** 2 * users_variance
         producers_variance = (own + producers**2 * omitted.sum(axis=0)) / estimated**2
-    z = norm.ppf(0.5 + confidence / 2)
+    z = norm.ppf(0.5 + float(confidence) / 2)
     weights = of_map / of_map.sum()
     classes = pd.DataFrame(
         {

@@ -86,6 +86,19 @@ def warning():
     return namespace["warning"]
 
 
+def test_numbers_in_words():
+    told = [checks.counted(n, noun) for n, noun in ((1, "band"), (0, "band"), (2, "entry"))]
+    assert told == ["1 band", "0 bands", "2 entries"]
+
+
+def test_numbers_that_are_none_are_refused():
+    for values in ([3, 8], (0.5,), np.array([1], "uint8"), [], [True]):
+        np.testing.assert_array_equal(checks.as_numbers(values, "clouds"), values)
+    for values in (["3"], 3, [None], [np.inf], [[1]], "3", [1, "a"]):
+        with pytest.raises(ValueError, match=r"clouds is .* Give a list of numbers"):
+            checks.as_numbers(values, "clouds")
+
+
 @pytest.mark.parametrize("depth", [0, 1, 5])
 def test_a_warning_is_at_the_line_that_called_the_package(warning, depth):
     def helper():

@@ -46,6 +46,12 @@ def test_no_such_mask(gappy, channel):
         CloudMask(channel).fit(gappy)
 
 
+@pytest.mark.parametrize("clouds", [["3"], [None], [np.nan], [[1, 2]], "1"])
+def test_clouds_that_equal_no_number_are_refused(clouds):
+    with pytest.raises(ValueError, match="clouds"):
+        CloudMask(clouds=clouds).fit(np.zeros((2, 3, 2)))
+
+
 def test_spectral_indices_are_normalised_differences():
     rng = np.random.default_rng(0)
     bands = ["B02", "B03", "B04", "B05", "B08", "B11", "B12"]

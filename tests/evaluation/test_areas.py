@@ -51,6 +51,18 @@ def test_errors():
         area_adjusted(y_true, y_pred, {name: 1 for name in CLASSES if name != "gain"})
     with pytest.raises(ValueError, match="0 rows where the map has 'lake'"):
         area_adjusted(y_true, y_pred, AREAS | {"lake": 5})
+    with pytest.raises(ValueError, match="1 row where the map has 'lake'"):
+        area_adjusted([*y_true, "lake"], [*y_pred, "lake"], AREAS | {"lake": 5})
+    for confidence in (95, 0, 1, -0.5, np.nan, "0.95"):
+        with pytest.raises(ValueError, match=f"confidence is {confidence!r}. Give a number"):
+            area_adjusted(y_true, y_pred, AREAS, confidence=confidence)
+    for area in (-1, np.nan, np.inf):
+        with pytest.raises(ValueError, match=r"areas is .* Give sizes, 0 or more"):
+            area_adjusted(y_true, y_pred, AREAS | {"gain": area})
+    with pytest.raises(ValueError, match="not all of them 0"):
+        area_adjusted(y_true, y_pred, dict.fromkeys(AREAS, 0))
+    with pytest.raises(ValueError, match="areas: could not convert"):
+        area_adjusted(y_true, y_pred, AREAS | {"gain": "much"})
     with pytest.raises(ValueError, match=r"^y_true or y_pred: .*inconsistent numbers"):
         area_adjusted(y_true, y_pred[:5], AREAS)
     with pytest.raises(ValueError, match=r"^y_true: "):

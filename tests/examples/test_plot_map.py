@@ -36,6 +36,11 @@ def test_the_map_of_the_example(example, tmp_path, capsys):
         number_of = {name: code for code, name in names.items()}
         shapes = [(field.geometry, number_of[field.cover]) for field in fields.itertuples()]
         truth = rasterize(shapes, file.shape, transform=file.transform)
+    image, extent, legend = example.open_map(tmp_path / "cover.tif")
+    assert extent == (500_000, 501_680, 4_978_320, 4_980_000)
+    for code, name in names.items():
+        np.testing.assert_allclose(legend[name] * 255, example.COLORS[name])
+        assert (image[codes == code] == legend[name]).all()
     assert (codes > 0).all()
     most_frequent = np.bincount(truth.ravel()).max() / truth.size
     assert (codes == truth).mean() > most_frequent + 0.05

@@ -13,7 +13,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from sklearn_gkd import SeriesClassifier
+from sklearn_gkd import SeriesClassifier, eo
 from sklearn_gkd.eo import CloudMask, GapFiller, Resample, SpectralIndices
 from sklearn_gkd.persistence import to_onnx
 from sklearn_gkd.persistence._onnx_steps import as_module
@@ -103,6 +103,11 @@ def test_indices_of_spyndex_are_named(optical):
     step = SpectralIndices(["NDVI", "EVI"], bands=["B2", "B3", "B4", "B8", "SCL"])
     with pytest.raises(TypeError, match=r"EVI of SpectralIndices is one of spyndex.*NDVI, NDWI"):
         as_module("step", step.fit(optical.X / 10_000))
+
+
+def test_every_transformer_has_a_module():
+    transformers = {getattr(eo, name) for name in eo.__all__ if hasattr(getattr(eo, name), "fit")}
+    assert {type(step) for step in TRANSFORMERS.values()} == transformers
 
 
 @pytest.mark.parametrize("case", TRANSFORMERS)

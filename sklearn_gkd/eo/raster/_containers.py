@@ -33,7 +33,8 @@ def as_stack(data, *, bands: Sequence[str] | None = None) -> xarray.DataArray:
         the variables of a Dataset are bands. Without a dimension of time, it has a coordinate
         ``time``.
     bands : sequence of str, default=None
-        Bands that are wanted, in this order. None: all.
+        Bands that are wanted, in this order. None: all, in the order of `data`; a Dataset in a zarr
+        store has none.
 
     Returns
     -------
@@ -44,8 +45,8 @@ def as_stack(data, *, bands: Sequence[str] | None = None) -> xarray.DataArray:
     Raises
     ------
     ValueError
-        If there is no CRS, no date, or no such band, if two dates fall on one day, or if x and y
-        are not evenly spaced.
+        If there is no CRS, no date, or no such band, if the order of the bands is not known, if
+        two dates fall on one day, or if x and y are not evenly spaced.
 
     See Also
     --------
@@ -98,6 +99,11 @@ def _of_variables(data: xarray.Dataset, bands: Sequence[str] | None) -> xarray.D
     names = list(images) if bands is None else _known(bands, list(images))
     if not names:
         raise ValueError("data has no variable with dimensions x and y.")
+    if bands is None and len(names) > 1 and any(map(_is_of_zarr, images.values())):
+        raise ValueError(
+            "data is read from a zarr store, which does not keep the order of its variables. Give "
+            f"bands= in the order that you want: {sorted(map(str, names))}."
+        )
     dimensions = set(images[names[0]].dims)
     for name in names:
         if "band" in images[name].dims or set(images[name].dims) != dimensions:
@@ -108,6 +114,10 @@ def _of_variables(data: xarray.Dataset, bands: Sequence[str] | None) -> xarray.D
     known = [known_values(images[name]) for name in names]
     joined = xarray.concat(known, "band", coords="minimal", compat="override", join="exact")
     return joined.assign_coords(band=[str(name) for name in names])
+
+
+def _is_of_zarr(variable: xarray.DataArray) -> bool:
+    return not {"compressor", "compressors"}.isdisjoint(variable.encoding)
 
 
 def _of_one_band(data: xarray.DataArray, bands: Sequence[str] | None) -> xarray.DataArray:

@@ -1,13 +1,17 @@
 """Pixels that polygons and points cover, and the means of an image stack over them."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from sklearn_gkd._common.checks import counted
 from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd.eo.raster._computing import applied, computed
+from sklearn_gkd.eo.raster._pixels import PixelValues
 from sklearn_gkd.eo.raster._stacks import CHUNK
 from sklearn_gkd.eo.raster._vectors import check_index, warn_of
 
@@ -17,8 +21,6 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import xarray
     from exactextract import exact_extract
     from exactextract.raster import NumPyRasterSource
-
-VALUES = 2**25  # of a stack, read at a time
 
 POINTS = ("Point", "MultiPoint")
 POLYGONS = ("Polygon", "MultiPolygon")
@@ -66,30 +68,49 @@ def coverage_of(stack: xarray.DataArray, polygons, size: int) -> Coverage:
 
 
 def means_of(
-    stack: xarray.DataArray, coverage: Coverage, pixels: Any, n_objects: int
+    stack: xarray.DataArray, coverage: Coverage, pixels: PixelValues, n_objects: int
 ) -> np.ndarray:
     """Return the means (n_objects, T, C) of what `pixels` makes of an image's (C, n)."""
-    sums = np.zeros((n_objects, stack.sizes["time"], len(pixels.in_power)))
-    weights = np.zeros_like(sums)
-    for part in _tiles(stack, coverage):
-        objects, of_object = np.unique(part.objects, return_inverse=True)
-        top, left = part.rows.min(), part.columns.min()
-        window = stack.isel(
-            y=slice(top, part.rows.max() + 1), x=slice(left, part.columns.max() + 1)
-        )
-        width = window.sizes["x"]
-        cells, of_cell = np.unique(
-            (part.rows - top) * width + part.columns - left, return_inverse=True
-        )
-        shares = csr_array((part.shares, (of_object, of_cell)), shape=(len(objects), len(cells)))
-        for steps, images in _read(window):
-            for step, image in zip(steps, images, strict=True):
-                values = pixels(image.reshape(len(image), -1)[:, cells].astype(np.float64))
-                known = np.isfinite(values)
-                sums[objects, step] += shares @ np.where(known, values, 0).T
-                weights[objects, step] += shares @ known.T.astype(np.float64)
-    means = np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)
+    shape = n_objects, stack.sizes["time"], len(pixels.in_power)
+    sums, weights = np.zeros((2, *shape))
+    tiles = list(_tiles(stack, coverage))
+    found = computed(_sums_in(stack, tile, pixels) for tile in tiles)
+    for tile, (added, shares) in zip(tiles, found, strict=True):
+        objects = np.unique(tile.objects)
+        sums[objects] += added
+        weights[objects] += shares
+    means = np.divide(sums, weights, out=np.full(shape, np.nan), where=weights > 0)
     return pixels.back(means)
+
+
+def _sums_in(stack: xarray.DataArray, tile: Coverage, pixels: PixelValues) -> Any:
+    """Return sums and weights (2, n_objects, T, C) over a tile, lazily where the stack is lazy."""
+    top, left = tile.rows.min(), tile.columns.min()
+    window = stack.isel(y=slice(top, tile.rows.max() + 1), x=slice(left, tile.columns.max() + 1))
+    objects, of_object = np.unique(tile.objects, return_inverse=True)
+    numbers = (tile.rows - top) * window.sizes["x"] + tile.columns - left
+    cells, of_cell = np.unique(numbers, return_inverse=True)
+    shares = csr_array((tile.shares, (of_object, of_cell)), shape=(len(objects), len(cells)))
+    sizes = {"k": 2, "o": len(objects), "d": len(pixels.in_power)}
+    return applied(_Sums(cells, shares, pixels), window, "kotd", sizes, np.float64)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Adds up images (T, C, height, width) over objects: sums and weights (2, n_objects, T, C)."""
+
+    cells: np.ndarray
+    shares: csr_array
+    pixels: PixelValues
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return np.stack([self._of_image(image) for image in images], axis=2)
+
+    def _of_image(self, image: np.ndarray) -> np.ndarray:
+        values = self.pixels(image.reshape(len(image), -1)[:, self.cells])
+        known = np.isfinite(values)
+        sums = self.shares @ np.where(known, values, 0).T
+        return np.stack([sums, self.shares @ known.T.astype(np.float64)])
 
 
 def _as_one_kind(shapes: geopandas.GeoSeries) -> geopandas.GeoSeries:
@@ -119,8 +140,8 @@ def _refuse_lines(names: pd.Index, kinds: np.ndarray) -> None:
         names = names[others]
         shown = ", ".join(str(name) for name in names[:20])
         raise ValueError(
-            f"polygons has {len(names)} lines, which cover no pixel: {shown} "
-            f"({kinds[others][0]}). Leave them out, or give them a width: polygons.buffer(10)."
+            f"polygons has {counted(len(names), 'line')}; a line covers no pixel: {shown} "
+            f"({kinds[others][0]}). Leave lines out, or give them a width: polygons.buffer(10)."
         )
 
 
@@ -175,12 +196,3 @@ def _tiles(stack: xarray.DataArray, coverage: Coverage) -> Iterator[Coverage]:
     for which in np.split(order, np.flatnonzero(np.diff(tile[order])) + 1):
         if len(which):
             yield coverage.take(which)
-
-
-def _read(window: xarray.DataArray) -> Iterator[tuple[range, np.ndarray]]:
-    """Yield some steps of a window and their images (n, C, height, width), until it is read."""
-    n_steps = window.sizes["time"]
-    n_at_once = max(1, VALUES * n_steps // window.size)
-    for start in range(0, n_steps, n_at_once):
-        steps = range(start, min(start + n_at_once, n_steps))
-        yield steps, window.isel(time=slice(steps.start, steps.stop)).to_numpy()

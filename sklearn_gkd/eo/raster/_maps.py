@@ -4,26 +4,26 @@ import io
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from sklearn_gkd._common.checks import warn
+from sklearn_gkd._common.checks import counted, warn
 from sklearn_gkd._common.files import missing_extra, write_whole
 from sklearn_gkd._common.hashing import fingerprint
+from sklearn_gkd.eo._optical import SpectralIndices
+from sklearn_gkd.eo.raster._computing import applied, computed, sent_once
 from sklearn_gkd.eo.raster._geotiff import Blocks, write_classes, write_numbers
 from sklearn_gkd.eo.raster._identity import fingerprint_of_pixels, source_files
 from sklearn_gkd.eo.raster._legend import legend_of
-from sklearn_gkd.eo.raster._pixels import masked_and_shifted
-from sklearn_gkd.eo.raster._predicting import most_probable, predict_numbers, predict_probabilities
-from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack
+from sklearn_gkd.eo.raster._pixels import indices_of, masked_and_shifted
+from sklearn_gkd.eo.raster._predicting import PixelClassifier
+from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack, order_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import rasterio
@@ -35,8 +35,6 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
 BLOCK = 2**20  # pixels at a time; 16 rows of the image at least
 
 CACHE = 128  # MB of what GDAL has read; it would keep a twentieth of the machine's memory
-
-NUMBER, PROBABILITIES = slice(0, 1), slice(1, None)  # layers of a pixel
 
 
 def predict_map(
@@ -51,6 +49,7 @@ def predict_map(
     names: Mapping[Any, str] | None = None,
     colors: Mapping[Any, Any] | None = None,
     sieve: int = 1,
+    indices: Sequence[str] = (),
     offset: float | Sequence[float] = 0,
     mask: str | None = None,
     mask_values: Sequence[float] | None = None,
@@ -63,8 +62,11 @@ def predict_map(
     The image is read and classified block by block. Finished blocks are kept in a hidden folder
     beside `out`: an interrupted call leaves no file that looks finished, and the same call, with
     the same fitted estimator and unchanged images, goes on from there. (A stack that is read from
-    elsewhere than local files is begun anew.) On a stack in dask chunks, as `open_stack` returns
-    it, blocks are computed by whatever scheduler or cluster is active.
+    elsewhere than local files is begun anew.)
+
+    On a stack in dask chunks, as `open_stack` returns it, blocks are computed in threads or, where
+    a `dask.distributed.Client` is active, by its workers. These read the images, so they need the
+    same paths; this process alone writes. What a worker that died had is computed again.
 
     To a model that was trained on means of objects, pixels are unlike what it has seen, for they
     are noisier: prefer `predict_objects`, or filter the speckle (`eo.despeckle`).
@@ -95,8 +97,9 @@ def predict_map(
     sieve : int, default=1
         Minimum mapping unit: patches (of pixels that share a side) of fewer pixels than this take
         the class of their largest neighbour in `out`. The other files stay as they are.
-    offset, mask, mask_values, mask_bits
-        As in `object_series`: pixels that the mask marks have no data on that date.
+    indices, offset, mask, mask_values, mask_bits
+        As in `object_series`: pixels that the mask marks have no data on that date, and indices
+        are computed in each pixel, after mask and offset, and follow the bands of each date.
     tolerance : float, default=6
         Days by which an acquisition may lie off the day of a named column.
     progress : bool, default=True
@@ -115,8 +118,9 @@ def predict_map(
     Raises
     ------
     ValueError
-        If the stack is not one, or does not have the estimator's dates and bands, if a class has no
-        proper name or colour, or if two outputs are one file or one is a file of the stack.
+        If the stack is not one, or does not have the estimator's dates, bands and indices, if a
+        class has no proper name or colour, or if two outputs are one file or one is a file of the
+        stack.
 
     See Also
     --------
@@ -130,28 +134,30 @@ def predict_map(
     """
     files = source_files(check_stack(stack))
     stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
-    stack = _as_in_fit(estimator, stack, tolerance)
+    if isinstance(indices, str):
+        raise ValueError(f"indices is {indices!r}. Give a list: [{indices!r}].")
+    stack, appended, order = _as_in_fit(estimator, stack, tolerance, indices)
     legend = legend_of(estimator.classes_, names, colors)
     if isinstance(sieve, bool) or not isinstance(sieve, Integral) or sieve < 1:
         raise ValueError(f"sieve is {sieve!r}. Give a number of pixels, 1 or more.")
-    of_probabilities = {
-        "probabilities": (probabilities, lambda of_classes: of_classes, legend.names),
-        "confidence": (confidence, _confidence, ["confidence"]),
-        "entropy": (entropy, _entropy, ["entropy"]),
-        "margin": (margin, _margin, ["margin"]),
+    paths = {
+        "probabilities": probabilities,
+        "confidence": confidence,
+        "entropy": entropy,
+        "margin": margin,
     }
-    wanted = {name: file for name, file in of_probabilities.items() if file[0] is not None}
+    paths = {name: path for name, path in paths.items() if path is not None}
     out = Path(out)
-    _check_outputs({"out": out} | {name: path for name, (path, *_) in wanted.items()}, files)
-    classify = _PixelClassifier(estimator, bool(wanted))
+    _check_outputs({"out": out} | paths, files)
+    classify = PixelClassifier(estimator, tuple(paths), appended, order)
     windows = _windows(stack)
     with _partial_folder(out, _key(classify, stack, windows)) as folder:
         blocks = [(window, folder / f"{number}.npy") for number, window in enumerate(windows)]
         _predict_blocks(classify, stack, blocks, progress)
-        for path, measure, bands in wanted.values():
-            measured = ((window, measure(found)) for window, found in _read(blocks, PROBABILITIES))
-            write_numbers(path, stack, measured, bands)
-        numbers = _read(blocks, NUMBER)
+        for name, path in paths.items():
+            bands = legend.names if name == "probabilities" else [name]
+            write_numbers(path, stack, _read(blocks, classify.layers[name]), bands)
+        numbers = _read(blocks, classify.layers["number"])
         write_classes(out, stack, numbers if sieve == 1 else _sieved(numbers, stack, sieve), legend)
     return out
 
@@ -174,19 +180,6 @@ def _is_same(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
 
 
-def _confidence(probabilities: np.ndarray) -> np.ndarray:
-    return probabilities.max(axis=0, keepdims=True)
-
-
-def _entropy(probabilities: np.ndarray) -> np.ndarray:
-    return entr(probabilities).sum(axis=0, keepdims=True)
-
-
-def _margin(probabilities: np.ndarray) -> np.ndarray:
-    ranked = np.sort(probabilities, axis=0)
-    return ranked[-1:] - ranked[-2:-1] if len(ranked) > 1 else ranked
-
-
 def _sieved(blocks: Blocks, stack: xarray.DataArray, size: int) -> Blocks:
     """Yield the numbers of the classes with patches smaller than `size` pixels merged."""
     numbers = np.zeros((stack.sizes["y"], stack.sizes["x"]), dtype=np.uint16)
@@ -199,55 +192,37 @@ def _sieved(blocks: Blocks, stack: xarray.DataArray, size: int) -> Blocks:
         yield window, merged[None, window.row_off : window.row_off + window.height]
 
 
-def _as_in_fit(estimator, stack: xarray.DataArray, tolerance: float) -> xarray.DataArray:
-    """Return the dates and bands of the stack that the estimator was fitted on."""
+def _as_in_fit(
+    estimator, stack: xarray.DataArray, tolerance: float, indices: Sequence[str]
+) -> tuple[xarray.DataArray, SpectralIndices | None, list[int] | None]:
+    """Return the dates and bands that the estimator was fitted on, and how they become its table.
+
+    That is by what appends the indices, and by the order of the columns, if it has names.
+    """
     check_is_fitted(estimator)
-    names = getattr(estimator, "feature_names_in_", None)
+    names, order = getattr(estimator, "feature_names_in_", None), None
     if names is not None:
-        stack = align(stack, names.tolist(), tolerance)
+        stack = align(stack, names.tolist(), tolerance, indices)
+        order = order_of(stack, names.tolist(), indices)
         warn(
             "The estimator was fitted on named columns, as object_series gives them. Pixels are "
             "noisier than means of objects; predict_objects is the better use of it."
         )
-    n_columns = stack.sizes["time"] * stack.sizes["band"]
+    appended = indices_of(stack, indices)
+    n_bands = stack.sizes["band"] + len(indices)
+    n_columns = stack.sizes["time"] * n_bands if order is None else len(order)
     if getattr(estimator, "n_features_in_", n_columns) != n_columns:
+        of_stack, of_fit = (counted(n, "column") for n in (n_columns, estimator.n_features_in_))
         raise ValueError(
-            f"stack has {stack.sizes['time']} dates of {stack.sizes['band']} bands, but the "
-            f"estimator was fitted on {estimator.n_features_in_} columns. Give the same dates and "
-            "bands as in fit."
+            f"stack has {of_stack}, {counted(stack.sizes['time'], 'date')} of "
+            f"{counted(stack.sizes['band'], 'band')} with indices={list(indices)}, but the "
+            f"estimator was fitted on {of_fit}. Give the same dates, bands and indices as in fit."
         )
-    return stack
-
-
-@dataclass(frozen=True)
-class _PixelClassifier:
-    """A classifier that is given pixels (..., T, C) and returns their layers (..., n_layers).
-
-    The first layer is the number of the class; the probability of each class may follow.
-    """
-
-    estimator: Any
-    with_probabilities: bool
-
-    @property
-    def n_layers(self) -> int:
-        return 1 + len(self.estimator.classes_) if self.with_probabilities else 1
-
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        table = pixels.reshape(-1, pixels.shape[-2] * pixels.shape[-1])
-        names = getattr(self.estimator, "feature_names_in_", None)
-        layers = np.zeros((len(table), self.n_layers), dtype=np.float32)
-        if self.with_probabilities:
-            of_classes = predict_probabilities(self.estimator, table, names)
-            layers[:, 0] = most_probable(of_classes)
-            layers[:, 1:] = of_classes
-        else:
-            layers[:, 0] = predict_numbers(self.estimator, table, names)
-        return layers.reshape(*pixels.shape[:-2], self.n_layers)
+    return stack, appended, order
 
 
 def _key(
-    classify: _PixelClassifier, stack: xarray.DataArray, windows: Sequence[Window]
+    classify: PixelClassifier, stack: xarray.DataArray, windows: Sequence[Window]
 ) -> str | None:
     """Return what names a map that is begun: its pixels, the model and its blocks."""
     pixels = fingerprint_of_pixels(stack, windows[0].height)
@@ -275,32 +250,26 @@ def _windows(stack: xarray.DataArray) -> list[Window]:
 
 
 def _predict_blocks(
-    classify: _PixelClassifier, stack: xarray.DataArray, blocks: list, progress: bool
+    classify: PixelClassifier, stack: xarray.DataArray, blocks: list, progress: bool
 ) -> None:
     """Write the layers of each window to its file, where an earlier call has not done so."""
+    function = classify if stack.chunks is None else sent_once(classify)
+    missing = [(window, path) for window, path in blocks if not path.exists()]
+    found = computed(_layers(function, classify.n_layers, stack, window) for window, _ in missing)
+    shown = tqdm(missing, unit="block", disable=not progress)
     with rasterio.Env(GDAL_CACHEMAX=CACHE):
-        for window, path in tqdm(blocks, unit="block", disable=not progress):
-            if not path.exists():
-                rows = slice(window.row_off, window.row_off + window.height)
-                buffer = io.BytesIO()
-                np.save(buffer, _predict_block(classify, stack.isel(y=rows)))
-                write_whole(path, buffer.getvalue())
+        for (_, path), layers in zip(shown, found, strict=True):
+            buffer = io.BytesIO()
+            np.save(buffer, layers)
+            write_whole(path, buffer.getvalue())
 
 
-def _predict_block(classify: _PixelClassifier, block: xarray.DataArray) -> np.ndarray:
-    """Return the layers (n_layers, height, width) of a block, by dask where it is in its chunks."""
+def _layers(function: Any, n_layers: int, stack: xarray.DataArray, window: Window) -> Any:
+    """Return the layers (n_layers, height, width) of a window, lazily where the stack is lazy."""
+    block = stack.isel(y=slice(window.row_off, window.row_off + window.height)).astype(np.float32)
     if block.chunks is not None:
-        block = block.chunk({"time": -1, "band": -1, "y": -1, "x": CHUNK["x"]})
-    layers = xarray.apply_ufunc(
-        classify,
-        block.astype(np.float32),
-        input_core_dims=[["time", "band"]],
-        output_core_dims=[["layer"]],
-        dask="parallelized",
-        output_dtypes=[np.float32],
-        dask_gufunc_kwargs={"output_sizes": {"layer": classify.n_layers}},
-    )
-    return layers.transpose("layer", "y", "x").to_numpy()
+        block = block.chunk({"y": -1, "x": CHUNK["x"]})
+    return applied(function, block, "lyx", {"l": n_layers}, np.float32)
 
 
 def _read(blocks: list, layers: slice) -> Iterator[tuple[Window, np.ndarray]]:

@@ -11,7 +11,7 @@ from sklearn_gkd._common.compat import Interval, StrOptions, validate_params
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo.raster._coverage import coverage_of, means_of
 from sklearn_gkd.eo.raster._pixels import PixelValues, masked_and_shifted
-from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names
+from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names, order_of
 from sklearn_gkd.eo.raster._vectors import check_index, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
@@ -53,7 +53,8 @@ def object_series(
     Every pixel counts by the share of it that the polygon covers; pixels without data do not
     count. A point stands for the pixel that it lies in, or for a window around that; several
     points for all of their pixels. Of a collection, the polygons count, or else the points.
-    Spectral indices are computed in each pixel, before averaging, as in the paper.
+    Spectral indices are computed in each pixel, before averaging, as in the paper. Where a
+    `dask.distributed.Client` is active, its workers read a stack in dask chunks, and send sums.
 
     Parameters
     ----------
@@ -138,13 +139,16 @@ def object_series(
     if like is not None:
         like = list(getattr(like, "columns", like))
         stack = align(stack, like, tolerance, indices)
-    names = like or column_names(stack, indices)
-    coverage = coverage_of(stack, polygons, size)
+        order = order_of(stack, like, indices)
     pixels = PixelValues(stack, indices, average)
+    coverage = coverage_of(stack, polygons, size)
     means = means_of(stack, coverage, pixels, len(polygons))
+    names = column_names(stack, indices)
     table = pd.DataFrame(
         means.reshape(len(polygons), len(names)), index=polygons.index, columns=names
     )
+    if like is not None:
+        table = table.iloc[:, order].set_axis(like, axis=1)
     table.attrs["dates"] = np.datetime_as_string(stack["time"].to_numpy(), unit="D").tolist()
     return table
 

@@ -4,10 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import combinations
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from sklearn_gkd._common.checks import counted
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._dates import as_dates, as_text
 from sklearn_gkd.eo.raster._files import ImageFile, Images, Tile, alpha_of
@@ -98,6 +100,8 @@ def open_stack(
     >>> tiles = "S2/T{tile}_{date}_{band}_10m.jp2"  # of two zones: warped to the grid of the radar
     >>> stack = open_stack(tiles, bands=["B04", "B08"], like=radar, nodata=0)  # doctest: +SKIP
     """
+    if isinstance(nodata, bool) or not isinstance(nodata, Real | None):
+        raise ValueError(f"nodata is {nodata!r}. Give a number.")
     if isinstance(bands, str):
         raise ValueError(f"bands is {bands!r}. Give a list: [{bands!r}].")
     if is_pattern(paths):
@@ -138,7 +142,8 @@ def _open_dates(
     times = as_dates(dates, "dates")
     if len(paths) != len(times):
         raise ValueError(
-            f"paths has {len(paths)} entries, but dates has {len(times)}. Give one for each date."
+            f"paths has {counted(len(paths), 'entry')}, but dates has {len(times)}. Give one for "
+            "each date."
         )
     names = _names_in(paths[0]) if bands is None else list(bands)
     files = tuple(
@@ -215,8 +220,9 @@ class _OpenFile:
     """An image file that is known to be readable, and what it says of itself."""
 
     def __init__(self, path: Any, n_wanted: int):
-        self.path = str(path)
-        self.manager = CachingFileManager(rasterio.open, os.fspath(path), mode="r")
+        # Wherever it is read from: a cluster's workers may have other working directories.
+        self.path = os.path.abspath(path) if os.path.exists(path) else os.fspath(path)
+        self.manager = CachingFileManager(rasterio.open, self.path, mode="r")
         self.file = self.manager.acquire()
         if any(dtype.startswith("complex") for dtype in self.file.dtypes):
             raise ValueError(f"{path} is complex, as single-look (SLC) radar is. {INTENSITY}")
@@ -236,7 +242,8 @@ class _OpenFile:
         numbers = self.numbers if numbers is None else numbers
         if len(numbers) != len(names):
             raise ValueError(
-                f"{self.path} has {len(numbers)} bands, but bands names {len(names)}: {names}. "
+                f"{self.path} has {counted(len(numbers), 'band')}, but bands names {len(names)}: "
+                f"{names}. "
                 "Name each band of the file."
             )
         said = [self.file.descriptions[number - 1] for number in numbers]

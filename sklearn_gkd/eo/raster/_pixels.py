@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sklearn_gkd._common.checks import as_numbers, naming
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._optical import SpectralIndices
 from sklearn_gkd.eo._radar import from_decibel, to_decibel
@@ -38,6 +39,8 @@ def _masked(stack, mask, values, bits) -> xarray.DataArray:
     bands = stack["band"].to_numpy().tolist()
     if mask not in bands or len(bands) < 2:
         raise ValueError(f"mask={mask!r} is to be a band of the stack beside others: {bands}.")
+    values = None if values is None else as_numbers(values, "mask_values")
+    bits = None if bits is None else _bit_numbers(bits)
     if values is None and bits is None:
         values, bits = clouds_of(mask)
         if not (values or bits):
@@ -45,14 +48,24 @@ def _masked(stack, mask, values, bits) -> xarray.DataArray:
                 f"mask={mask!r} is not a mask that is known. Give mask_values=, the values at "
                 "which a pixel is not used, or mask_bits=, the numbers of such bits, from 0."
             )
+    values, bits = (() if given is None else given for given in (values, bits))
     layer = stack.sel(band=mask, drop=True)
-    flags = layer.fillna(0).astype(np.int64) & sum(1 << bit for bit in set(bits or ()))
-    unused = np.isnan(layer) | layer.isin(list(values or ())) | (flags != 0)
+    flags = layer.fillna(0).astype(np.int64) & sum(1 << bit for bit in set(bits))
+    unused = np.isnan(layer) | layer.isin(list(values)) | (flags != 0)
     return stack.drop_sel(band=mask).where(~unused)
 
 
+def _bit_numbers(bits) -> list[int]:
+    numbers = as_numbers(bits, "mask_bits")
+    if not ((numbers >= 0) & (numbers < 63) & (numbers % 1 == 0)).all():
+        raise ValueError(f"mask_bits is {bits!r}. Give whole numbers, 0 for the lowest bit.")
+    return [int(number) for number in numbers]
+
+
 def _shifted(stack: xarray.DataArray, offset: float | Sequence[float]) -> xarray.DataArray:
-    offsets, n_dates = np.asarray(offset, dtype=stack.dtype), stack.sizes["time"]
+    n_dates = stack.sizes["time"]
+    with naming("offset"):
+        offsets = np.asarray(offset, dtype=stack.dtype)
     if offsets.shape not in ((), (n_dates,)) or not np.isfinite(offsets).all():
         raise ValueError(
             f"offset is {offset}. Give a number, or {n_dates} numbers, one for each date."
@@ -60,6 +73,21 @@ def _shifted(stack: xarray.DataArray, offset: float | Sequence[float]) -> xarray
     if not offsets.any():
         return stack
     return stack + xarray.DataArray(np.broadcast_to(offsets, n_dates), dims="time")
+
+
+def indices_of(stack: xarray.DataArray, indices: Sequence[str]) -> SpectralIndices | None:
+    """Return what appends spectral indices to pixels (n, 1, C), None where there are none."""
+    if len(indices) == 0:
+        return None
+    bands = stack["band"].to_numpy().tolist()
+    known = [*bands, *indices]
+    twice = [name for name in known if known.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"indices names {twice[0]!r} twice, or it is a band of the stack already: {bands}. "
+            "Leave one of them out."
+        )
+    return SpectralIndices(indices, bands=bands).fit(np.zeros((1, 1, len(bands))))
 
 
 class PixelValues:
@@ -76,13 +104,13 @@ class PixelValues:
                 )
         in_power = [average == "power" and is_radar(band) for band in bands]
         self.in_power = np.array(in_power + [False] * len(indices))
-        self.indices = SpectralIndices(indices, bands=bands) if indices else None
+        self.indices = indices_of(stack, indices)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Return float64 (C + n_indices, n) of an image's (C, n)."""
         image = image.astype(np.float64)
         if self.indices is not None:
-            image = self.indices.fit_transform(image.T[:, None])[:, 0].T
+            image = self.indices.transform(image.T[:, None])[:, 0].T
         image[self.in_power] = from_decibel(image[self.in_power])
         return image
 

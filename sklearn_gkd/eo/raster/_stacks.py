@@ -133,27 +133,57 @@ def align(
 ) -> xarray.DataArray:
     """Return the dates and bands of a stack that columns of these names stand for.
 
+    All bands are left where there are indices, which may be computed from any of them.
+
     Raises
     ------
     ValueError
         If a day has no acquisition within `tolerance` days, or if a band is missing.
     """
-    parts = [BAND_AND_DAY.fullmatch(name) for name in names]
-    if None in parts:
-        wrong = next(name for name, part in zip(names, parts, strict=True) if part is None)
-        raise ValueError(
-            f"{wrong!r} is not the name of a band and a day, such as VV_d012. Give columns as "
-            "object_series names them."
-        )
-    bands = list(dict.fromkeys(part[1] for part in parts if part))
-    days = days_of_names(names) or []
-    missing = set(bands) - set(stack["band"].to_numpy()) - set(indices)
+    bands, days = (
+        list(dict.fromkeys(parts)) for parts in zip(*_bands_and_days(names), strict=True)
+    )
+    of_stack = stack["band"].to_numpy().tolist()
+    missing = set(bands) - set(of_stack) - set(indices)
     if missing:
         raise ValueError(
-            f"stack has no band {sorted(missing)[0]}, which the columns have. Add it to the stack."
+            f"stack has no band {sorted(missing)[0]}, which the columns have. Add it to the stack "
+            "or, where it is a spectral index, to indices=."
         )
     steps = _steps_near(stack, np.array(days), tolerance)
-    return stack.isel(time=steps).sel(band=[band for band in bands if band not in indices])
+    others = [band for band in of_stack if band not in bands and len(indices)]
+    return stack.isel(time=steps).sel(band=[band for band in bands if band not in indices] + others)
+
+
+def order_of(
+    stack: xarray.DataArray, names: Sequence[str], indices: Sequence[str] = ()
+) -> list[int]:
+    """Return which column of the table of a stack, by `align`, stands for each of these names."""
+    parts = _bands_and_days(names)
+    unused = [index for index in indices if index not in {band for band, _ in parts}]
+    if unused:
+        raise ValueError(
+            f"indices has {unused[0]!r}, which the columns have not: {list(names)[:20]}. Leave it "
+            "out."
+        )
+    bands = [*stack["band"].to_numpy().tolist(), *indices]
+    days = dict.fromkeys(day for _, day in parts)
+    columns = [(band, day) for day in days for band in bands]
+    return [columns.index(part) for part in parts]
+
+
+def _bands_and_days(names: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the band and the day of each column of these names."""
+    parts = []
+    for name in names:
+        part = BAND_AND_DAY.fullmatch(name)
+        if part is None:
+            raise ValueError(
+                f"{name!r} is not the name of a band and a day, such as VV_d012. Give columns as "
+                "object_series names them."
+            )
+        parts.append((part[1], int(part[2])))
+    return parts
 
 
 def _steps_near(stack: xarray.DataArray, days: np.ndarray, tolerance: float) -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gkd._common.checks import warn
+from sklearn_gkd._common.checks import counted, warn
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo.raster._predicting import most_probable, predict_probabilities
 
@@ -109,7 +109,8 @@ def warn_of(what: str, names: pd.Index) -> None:
     if len(names):
         shown = ", ".join(str(name) for name in names[:20])
         more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        warn(f"{len(names)} polygons are {what}: {shown}{more}.")
+        are = "is" if len(names) == 1 else "are"
+        warn(f"{counted(len(names), 'polygon')} {are} {what}: {shown}{more}.")
 
 
 def _check_ending(out) -> Path:

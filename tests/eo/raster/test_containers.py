@@ -10,8 +10,13 @@ from rasterio import Affine  # noqa: E402
 from rasterio.crs import CRS  # noqa: E402
 from rasterio.transform import from_origin  # noqa: E402
 from shapely.geometry import box  # noqa: E402
+from sklearn.tree import DecisionTreeClassifier  # noqa: E402
 
-from sklearn_gkd.eo.raster import as_stack, object_series  # noqa: E402
+from sklearn_gkd.eo.raster import as_stack, object_series, predict_map  # noqa: E402
+from sklearn_gkd.eo.raster._identity import (  # noqa: E402
+    fingerprint_of_pixels,
+    source_files,
+)
 
 TIMES = np.array(["2020-06-01T10:50:31", "2020-06-11T10:50:29"], dtype="M8[ns]")
 X, Y = 500_005.0 + 10 * np.arange(4), 4_999_995.0 - 10 * np.arange(3)
@@ -134,6 +139,65 @@ def test_a_netcdf_file(tmp_path):
         assert stack.chunks is not None
     with xarray.open_dataset(path, mask_and_scale=False, decode_coords="all") as stored:
         check(as_stack(stored.load()))
+
+
+@pytest.fixture(params=[2, 3], ids=["format 2", "format 3"])
+def store(request, tmp_path):
+    """A zarr store of the Dataset that odc-stac gives, in chunks."""
+    pytest.importorskip("zarr", reason="needs zarr")
+    pytest.importorskip("xarray", minversion="2024.10", reason="older ones do not read zarr 3")
+    path = tmp_path / "cube.zarr"
+    odc({"time": 1, "y": 2}).to_zarr(
+        path, consolidated=request.param == 2, zarr_format=request.param
+    )
+    return path
+
+
+def opened(path):
+    return {
+        "path": path,
+        "open_zarr": xarray.open_zarr(path, decode_coords="all"),
+        "open_dataset": xarray.open_dataset(path, engine="zarr", chunks={"y": 2}),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata")
+def test_a_zarr_store(store, fields, tmp_path):
+    for data in opened(store).values():
+        # It lists its variables as the file system does.
+        with pytest.raises(ValueError, match=r"zarr store.*bands= .*: \['SCL', 'red'\]"):
+            as_stack(data)
+        stack = as_stack(data, bands=["red", "SCL"])
+        check(stack)
+        assert stack.chunks is not None
+        clear = np.where(SCL == 9, np.nan, EXPECTED)
+        table = object_series(stack, fields, mask="SCL")
+        np.testing.assert_allclose(table.iloc[0], [np.nanmean(clear[0]), np.nanmean(clear[1])])
+        model = DecisionTreeClassifier().fit([[1200.0], [1500.0]], [1, 2])  # over 1350: 2
+        one = stack.isel(time=[1])
+        out = predict_map(
+            model, one, tmp_path / "map.tif", mask="SCL", mask_values=[9], progress=False
+        )
+        with rasterio.open(out) as file:
+            assert file.transform == Affine(10, 0, 500_000, 0, -10, 5_000_000)
+            expected = np.where(np.isnan(clear[1]), 0, np.where(clear[1] > 1350, 2, 1))
+            np.testing.assert_array_equal(file.read(1), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata")
+def test_a_changed_zarr_store_is_told_from_what_it_was(store):
+    import zarr
+
+    before = {}
+    for how, data in opened(store).items():
+        stack = as_stack(data, bands=["red"])
+        assert any(path.is_relative_to(store) for path in source_files(stack))
+        before[how] = fingerprint_of_pixels(stack, 16)
+    zarr.open(str(store))["red"][1, 0, 0] = 7
+    for how, data in opened(store).items():
+        stack = as_stack(data, bands=["red"])
+        assert stack.to_numpy()[1, 0, 0, 0] == 7
+        assert before[how] is None or fingerprint_of_pixels(stack, 16) != before[how]
 
 
 def test_one_date_or_one_band():

@@ -201,7 +201,7 @@ def check(seed, folder):
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6 * largest)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*polygons are outside of the stack")
+pytestmark = pytest.mark.filterwarnings("ignore:.*outside of the stack")
 
 
 @pytest.mark.parametrize("seed", range(0, 200, 20))

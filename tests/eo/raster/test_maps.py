@@ -297,18 +297,5 @@ def test_a_model_of_named_columns_finds_its_dates(stack, fields, small, tmp_path
 
 
 def test_another_number_of_dates_is_an_error(stack, clf, tmp_path):
-    with pytest.raises(ValueError, match=r"stack has 3 dates of 2 bands, .* fitted on 8 columns"):
+    with pytest.raises(ValueError, match=r"6 columns, 3 dates of 2 bands .* fitted on 8 columns"):
         predict_map(clf, stack.isel(time=[0, 1, 2]), tmp_path / "map.tif")
-
-
-def test_blocks_go_to_the_cluster(stack, clf, tmp_path, scene):
-    distributed = pytest.importorskip("distributed")
-    expected = predict_map(clf, stack.compute(), tmp_path / "a.tif", progress=False)
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
-    with cluster, distributed.Client(cluster) as client:
-        out = predict_map(clf, stack, tmp_path / "b.tif", progress=False)
-        pids = client.run(lambda: __import__("os").getpid())
-        logs = client.run(lambda dask_worker: dask_worker.state.executed_count)
-    assert len(set(pids.values())) == 2
-    assert sum(logs.values()) > 0
-    assert out.read_bytes() == expected.read_bytes()

@@ -77,16 +77,24 @@ def test_polygons_without_pixels_are_reported_and_kept(stack, fields):
     polygons = geopandas.GeoDataFrame(
         geometry=shapes, index=["hollow", "bowtie", "far", "lost", "good"], crs=32631
     )
-    with pytest.warns(UserWarning, match="polygons are") as warned:
+    with pytest.warns(UserWarning, match=r"polygons? (are|is) ") as warned:
         table = object_series(stack, polygons)
     messages = [str(warning.message) for warning in warned]
     assert any("2 polygons are empty: hollow, lost." in message for message in messages)
-    assert any("1 polygons are invalid" in message and "bowtie" in message for message in messages)
+    assert any("1 polygon is invalid" in message and "bowtie" in message for message in messages)
     assert any("polygons.set_geometry(polygons.make_valid())" in message for message in messages)
-    assert any("1 polygons are outside of the stack: far." in message for message in messages)
+    assert any("1 polygon is outside of the stack: far." in message for message in messages)
     assert table.index.tolist() == ["hollow", "bowtie", "far", "lost", "good"]
     assert table.isna().all(axis=1).tolist() == [True, True, True, True, False]
     np.testing.assert_allclose(table.loc["good"], object_series(stack, fields).iloc[0])
+
+
+def test_columns_of_like_keep_their_order(stack, fields):
+    table = object_series(stack, fields)
+    by_band = sorted(table)
+    assert by_band[:2] == ["VH_d003", "VH_d015"]
+    for names in (by_band, ["VH_d015"], ["VV_d050", "VH_d003"]):
+        pd.testing.assert_frame_equal(object_series(stack, fields, like=names), table[names])
 
 
 def test_errors_of_polygons(stack, fields):

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -54,12 +56,24 @@ def test_files_that_cannot_be_read_rightly_are_named(tif):
     ):
         with pytest.raises(ValueError, match=message):
             open_stack(paths, DAY, bands)
+    for nodata in ("0", [0], True):
+        with pytest.raises(ValueError, match=r"nodata is .* Give a number"):
+            open_stack([one], DAY, ["VV"], nodata=nodata)
     with pytest.raises(ValueError, match=r"flags.tif has whole numbers over 16777216"):
         open_stack([flags], DAY, ["QA"]).compute()
     with pytest.raises(ValueError, match="two acquisitions on 2020-01-01"):
         open_stack([one, one], ["2020-01-01T05:00", "2020-01-01T17:00"], ["VV"])
     with pytest.raises(ValueError, match=r"2020-01-01 \(entry 1\) repeats 2020-01-01"):
         open_stack([one, one], ["20200101", 20200101], ["VV"])
+
+
+def test_a_relative_path_holds_wherever_it_is_read(tif, tmp_path, monkeypatch):
+    tif("a.tif", np.full((10, 10), 7.0))
+    monkeypatch.chdir(tmp_path)
+    stack = open_stack(["a.tif"], DAY, ["VV"])
+    read = pickle.loads(pickle.dumps(stack))
+    monkeypatch.chdir("/")
+    assert (read.to_numpy() == 7).all()
 
 
 def test_a_date_written_as_a_number(tif):

@@ -1,7 +1,10 @@
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 geopandas = pytest.importorskip("geopandas", reason="needs the extra geo")
 rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
@@ -101,6 +104,104 @@ def test_a_map_leaves_out_what_the_mask_marks(tmp_path, lay):
         assert file.read(1).tolist() == [[1, 2, 0, 0]]
 
 
+class Recorded(ClassifierMixin, BaseEstimator):
+    """Keeps the tables that it predicts."""
+
+    classes_ = np.array([1, 2])
+    tables: ClassVar[list] = []
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def fit(self, X, y):
+        self.n_features_in_ = X.shape[1]
+        if hasattr(X, "columns"):
+            self.feature_names_in_ = X.columns.to_numpy()
+        return self
+
+    def predict(self, X):
+        self.tables.append(np.asarray(X))
+        return np.ones(len(X), dtype=int)
+
+
+@pytest.fixture
+def mapped(monkeypatch, tmp_path):
+    """Return the tables that an estimator is given for the pixels of a map, as one."""
+
+    def mapped(estimator, stack, **kwargs):
+        monkeypatch.setattr(Recorded, "tables", [])
+        predict_map(estimator, stack, tmp_path / "map.tif", progress=False, **kwargs)
+        return np.concatenate(Recorded.tables)
+
+    return mapped
+
+
+@pytest.fixture
+def reflectances():
+    """Two dates of B4, B8 and SCL in 3 x 4 pixels, shifted by 1000; one is a cloud."""
+    values = np.random.default_rng(0).integers(1100, 6000, size=(2, 3, 3, 4)).astype("uint16")
+    values[:, 2] = 4
+    values[1, 2, 0, 0] = 9
+    return stack_of(values, ["2022-02-01", "2022-02-11"], ["B4", "B8", "SCL"])
+
+
+@pytest.mark.filterwarnings("ignore:The estimator was fitted on named columns")
+def test_a_map_has_the_indices_of_its_model(lay, reflectances, mapped):
+    given = {"mask": "SCL", "offset": -1000, "indices": ["NDVI"]}
+    stack = lay(reflectances)
+    each = geopandas.GeoDataFrame(
+        geometry=[
+            box(500_000 + 10 * i, 4_999_990 - 10 * j, 500_010 + 10 * i, 5_000_000 - 10 * j)
+            for j in range(3)
+            for i in range(4)
+        ],
+        crs=32631,
+    )
+    table = object_series(stack, each, **given)
+    red, nir = reflectances.to_numpy()[0, :2].astype(float) - 1000
+    np.testing.assert_allclose(table["NDVI_d031"], ((nir - red) / (nir + red)).ravel())
+    y = np.arange(12) % 2 + 1
+    others = [  # the order of the columns, and which of them there are, is the model's own
+        list(table),
+        sorted(table),
+        ["NDVI_d041", "NDVI_d031"],
+        ["B8_d041", "B4_d031", "NDVI_d031"],
+    ]
+    for names in others:
+        model = Recorded().fit(table[names], y)
+        np.testing.assert_allclose(mapped(model, stack, **given), table[names][1:], rtol=1e-6)
+        again = object_series(stack, each, like=names, **given)
+        pd.testing.assert_frame_equal(again, table[names])
+    model = Recorded().fit(table.to_numpy(), y)
+    np.testing.assert_allclose(mapped(model, stack, **given), table[1:], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:The estimator was fitted on named columns")
+def test_indices_that_contradict_the_model_are_refused(reflectances, mapped):
+    stack = reflectances.sel(band=["B4", "B8"])
+    table = object_series(stack, field(3, 4), indices=["NDVI"])
+    with_ndvi, without = Recorded().fit(table, [1]), Recorded().fit(table.iloc[:, :2], [1])
+    for model, given, message in [
+        (with_ndvi, [], r"no band NDVI, .* spectral index, to indices="),
+        (with_ndvi, ["NDVI", "NDWI"], "indices has 'NDWI', which the columns have not"),
+        (with_ndvi, "NDVI", r"indices is 'NDVI'. Give a list: \['NDVI'\]"),
+        (without, ["NDVI"], "indices has 'NDVI', which the columns have not"),
+        (Recorded().fit(table.to_numpy(), [1]), [], "stack has 4 columns, .* fitted on 6 columns"),
+        (Recorded().fit(np.ones((1, 1)), [1]), [], "stack has 4 columns, .* fitted on 1 column. "),
+        (Recorded().fit(table.to_numpy(), [1]), ["NDMI"], "NDMI needs the band B11"),
+        (Recorded().fit(table.to_numpy(), [1]), ["SAVI"], "indices has 'SAVI', which is not one"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            mapped(model, stack, indices=given)
+    named = stack.assign_coords(band=["B4", "NDVI"])
+    for call in (
+        lambda: object_series(named, field(3, 4), indices=["NDVI"]),
+        lambda: mapped(Recorded().fit(table.to_numpy(), [1]), named, indices=["NDVI"]),
+    ):
+        with pytest.raises(ValueError, match="names 'NDVI' twice, or it is a band of the stack"):
+            call()
+
+
 @pytest.mark.parametrize("name", ["SCL", "QA_PIXEL", "QA60", "cloud_mask", "scl"])
 def test_classes_have_no_mean(name):
     stack = stack_of(np.zeros((1, 2, 4, 4)), ["2020-01-01"], ["B4", name])
@@ -119,6 +220,13 @@ def test_classes_have_no_mean(name):
         ({"mask_bits": [3]}, "mask is None"),
         ({"mask": "SCL", "offset": [1, 2]}, "offset is .*1 numbers, one for each date"),
         ({"mask": "SCL", "offset": nan}, "offset is nan"),
+        ({"offset": "much"}, "offset: could not convert"),
+        ({"mask": "SCL", "mask_values": ["3"]}, r"mask_values is \['3'\]. Give a list of numbers"),
+        ({"mask": "SCL", "mask_values": [nan]}, r"mask_values is \[nan\]. Give a list of numbers"),
+        ({"mask": "SCL", "mask_bits": ["3"]}, r"mask_bits is \['3'\]. Give a list of numbers"),
+        ({"mask": "SCL", "mask_bits": [1.5]}, r"mask_bits is \[1.5\]. Give whole numbers"),
+        ({"mask": "SCL", "mask_bits": [-1]}, r"mask_bits is \[-1\]. Give whole numbers"),
+        ({"mask": "SCL", "mask_bits": [64]}, r"mask_bits is \[64\]. Give whole numbers"),
     ],
 )
 def test_errors_of_masks_and_offsets(params, message):

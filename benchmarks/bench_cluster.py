@@ -1,0 +1,75 @@
+"""A map and a table of objects by a cluster of this machine: two workers beside one.
+
+1,536 x 1,000 pixels (512 x 300 in short), 31 dates of VV and VH, a file each; fields of 10 x 10
+pixels; the default student. A worker is a process of one thread. The bound is 2: all share one
+disk, one scheduler and one writer.
+"""
+
+import tempfile
+import warnings
+from functools import partial
+from pathlib import Path
+
+import geopandas
+import measuring
+import numpy as np
+from bench_map import write_scene
+from distributed import Client, LocalCluster
+from measuring import Ratio
+from shapely import box
+
+from sklearn_gkd import GKDClassifier
+from sklearn_gkd.datasets import make_sits
+from sklearn_gkd.eo.raster import object_series, open_stack, predict_map
+
+
+def fields_of(height: int, width: int) -> geopandas.GeoDataFrame:
+    """Return square fields of 100 m that cover a scene of 10 m pixels."""
+    left, top = np.meshgrid(
+        500_000 + 100 * np.arange(width // 10), 4_980_000 - 100 * np.arange(height // 10)
+    )
+    squares = box(left.ravel(), top.ravel() - 100, left.ravel() + 100, top.ravel())
+    return geopandas.GeoDataFrame(geometry=squares, crs=32631)
+
+
+def on(client: Client, function) -> None:
+    """Call a function while a cluster is the active one."""
+    with client.as_current():
+        function()
+
+
+def main() -> None:
+    """Measure, print, and save or compare."""
+    args = measuring.parser(__doc__).parse_args()
+    warnings.simplefilter("ignore", PendingDeprecationWarning)  # rasterio's, of affine
+    height, width = (512, 300) if args.short else (1536, 1000)
+    sits = make_sits(1000, random_state=0)
+    clf = GKDClassifier(max_epochs=2, random_state=0).fit(sits.X_s1, sits.y, X_priv=sits.X_s2)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as of_one,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as of_two,
+        Client(of_one, set_as_default=False) as one,
+        Client(of_two, set_as_default=False) as two,
+    ):
+        folder = Path(name)
+        stack = open_stack(write_scene(folder, sits, height, width), sits.dates_s1, sits.bands_s1)
+        write = partial(predict_map, clf, stack, folder / "map.tif", progress=False)
+        average = partial(object_series, stack, fields_of(height, width))
+        functions = {
+            f"{what} {n}": partial(on, client, function)
+            for what, function in (("map", write), ("objects", average))
+            for n, client in ((1, one), (2, two))
+        }
+        seconds = measuring.in_turns(functions, 3)
+    for name, elapsed in seconds.items():
+        print(f"{name} worker(s) {elapsed:8.2f} s")
+    ratios = [
+        Ratio("predict_map: one worker / two", seconds["map 1"] / seconds["map 2"]),
+        Ratio("object_series: one worker / two", seconds["objects 1"] / seconds["objects 2"]),
+    ]
+    measuring.report("cluster", ratios, args)
+
+
+if __name__ == "__main__":
+    main()
