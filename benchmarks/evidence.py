@@ -32,6 +32,7 @@ from sklearn_gkd.evaluation import gain_table, holm_corrected, scores, train_val
 
 MOST_PAIRS = 2000
 LABELS = ("50", "200", "800")
+SPLITS_OF_RIVALS = 5
 KEY = ["data", "split", "n_labels", "n_pairs", "method"]
 
 
@@ -210,20 +211,27 @@ RIVALS = tuple(METHODS)[4:]
 
 def cells_of(names: list[str], n_splits: int, rivals: list[str]) -> list[Cell]:
     """Return all cells, those that matter most first."""
-    cells = []
     taught = ("estimator", "self-distillation")
-    for split in range(n_splits):
-        for n_labels, n_pairs, method in [
-            *[(n, "0", "student alone") for n in LABELS],
-            *[(n, "all", method) for n in LABELS for method in taught],
-            *[(n, "0", rival) for n in LABELS for rival in rivals if split < 5],
-            ("200", "all", "permuted X_priv"),
-            *[(n, "300", method) for n in ("50", "200") for method in taught],
-            ("200", "0", "estimator"),
-            *[("all", "0", method) for method in ("student alone", "estimator")],
-        ]:
-            cells += [Cell(name, split, n_labels, n_pairs, method) for name in names]
-    return cells
+    few, many = LABELS[:2], LABELS[2:]
+    plan = [
+        [*[(n, "0", "student alone") for n in few], *[(n, "all", m) for n in few for m in taught]],
+        [(n, "0", rival) for n in LABELS for rival in rivals],
+        [
+            *[(n, "0", "student alone") for n in many],
+            *[(n, "all", m) for n in many for m in taught],
+        ],
+        [("200", "all", "permuted X_priv"), ("200", "0", "estimator")],
+        [(n, "300", method) for n in few for method in taught],
+        [("all", "0", method) for method in ("student alone", "estimator")],
+    ]
+    return [
+        Cell(name, split, *kind)
+        for part in plan
+        for split in range(n_splits)
+        for kind in part
+        if kind[2] not in RIVALS or split < SPLITS_OF_RIVALS
+        for name in names
+    ]
 
 
 def main() -> None:

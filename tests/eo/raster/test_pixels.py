@@ -189,7 +189,7 @@ def test_indices_that_contradict_the_model_are_refused(reflectances, mapped):
         (Recorded().fit(table.to_numpy(), [1]), [], "stack has 4 columns, .* fitted on 6 columns"),
         (Recorded().fit(np.ones((1, 1)), [1]), [], "stack has 4 columns, .* fitted on 1 column. "),
         (Recorded().fit(table.to_numpy(), [1]), ["NDMI"], "NDMI needs the band B11"),
-        (Recorded().fit(table.to_numpy(), [1]), ["SAVI"], "indices has 'SAVI', which is not one"),
+        (Recorded().fit(table.to_numpy(), [1]), ["SAVY"], "indices has 'SAVY', which is not one"),
     ]:
         with pytest.raises(ValueError, match=message):
             mapped(model, stack, indices=given)
