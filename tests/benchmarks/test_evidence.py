@@ -4,15 +4,18 @@ import evidence
 import numpy as np
 import pandas as pd
 import pytest
+from evidence import Cell, draw
 
-from sklearn_gkd import GKDClassifier
+from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd.datasets import load_sits
 
 
 @pytest.fixture
 def run(npz, small, tmp_path, monkeypatch):
-    nets = [small.set_params(max_epochs=1), small]
-    monkeypatch.setattr(evidence, "GKDClassifier", partial(GKDClassifier, *nets))
+    small.set_params(max_epochs=1)
+    monkeypatch.setattr(evidence, "GKDClassifier", partial(GKDClassifier, small, small))
+    monkeypatch.setattr(evidence, "SeriesClassifier", partial(SeriesClassifier, small))
+    monkeypatch.setattr(evidence, "LABELS", ("12", "30", "800"))
 
     def run(*options):
         command = ["evidence.py", str(npz), "--output", str(tmp_path / "out"), *options]
@@ -23,52 +26,122 @@ def run(npz, small, tmp_path, monkeypatch):
     return run
 
 
-def test_evidence_answers_every_question_and_resumes(run, capsys):
-    out = run("--splits", "2", "--seeds", "1")
-    results = pd.read_csv(out / "results.csv")
-    methods = results["method"].nunique()
-    assert methods == 10
-    assert results.groupby(["question", "split"])["metric"].size().eq(3 * methods).all()
-    assert set(results["question"]) == set(evidence.QUESTIONS)
+def test_every_cell_that_rows_allow_is_measured_once(run):
+    out = run("--splits", "2", "--rivals", "forest")
+    cells = evidence.read(out / "cells.csv")
+    assert not cells.duplicated([*evidence.KEY, "metric"]).any()
+    kinds = cells.groupby(["n_labels", "n_pairs"])["method"].agg(lambda names: sorted(set(names)))
+    taught = ["estimator", "self-distillation", "teacher"]
+    assert kinds.to_dict() == {
+        ("12", "0"): ["forest", "student alone"],
+        ("12", "all"): taught,
+        ("30", "0"): ["forest", "student alone"],
+        ("30", "all"): taught,
+        ("all", "0"): ["estimator", "student alone", "teacher"],
+    }
+    assert (cells.groupby(evidence.KEY).size() == 6).all()
     report = out.with_suffix(".md").read_text()
-    assert report.count("2 splits, headroom") == 4
-    assert all((out / f"tiny_{name}.png").exists() for name in ["all_labelled_random"])
-    table = results.query("question == 'all labelled, random' and metric == 'f_measure'")
-    mean = 100 * table.loc[table["method"] == "forest", "value"].mean()
-    first = report.index("## tiny: all labelled, random")
-    assert f"| forest | {mean:.1f} |" in report[first:]
+    of_f = cells[cells["metric"] == "f_measure"].pivot_table(
+        "value", ["n_labels", "n_pairs"], "method"
+    )
+    alone, by_self, taught = (
+        100 * of_f.loc[key, method]
+        for key, method in [
+            (("12", "0"), "student alone"),
+            (("12", "all"), "self-distillation"),
+            (("12", "all"), "estimator"),
+        ]
+    )
+    n_pairs = cells.query("n_labels == '12' and n_pairs == 'all'")["n_pairs_used"].mean()
+    assert f"| tiny | {n_pairs:.0f} | {alone:.1f} | {by_self:.1f} | {taught:.1f} |" in report
+    gain = taught - max(alone, by_self)
+    assert f" | {gain:+.1f} (" in report
+    assert (out / "gain.png").exists()
 
-    removed = sorted(out.glob("fits/*.csv"))[3]
-    content = removed.read_text()
-    removed.unlink()
-    capsys.readouterr()
-    run("--splits", "2", "--seeds", "1")
-    assert capsys.readouterr().out.startswith("1 splits in")
-    assert removed.read_text() == content
+
+def test_an_interrupted_run_goes_on(run):
+    path = run("--splits", "2", "--rivals") / "cells.csv"
+    whole = path.read_text().splitlines()
+    path.write_text("\n".join(whole[:-12]) + "\n")  # without the last cell, its teacher too
+    run("--splits", "2", "--rivals")
+    again = path.read_text().splitlines()
+    assert again[:-12] == whole[:-12]
+
+    def values(lines):
+        return [line.rpartition(",")[0] for line in lines]  # without the seconds
+
+    assert values(again) == values(whole)
 
 
-def test_questions_leave_out_labels_and_privileged_information(npz, monkeypatch):
+def test_draws_keep_groups_apart_and_every_class(npz):
+    sits = load_sits(npz)
+    rows = draw(sits, Cell("tiny", 0, "12", "all", "estimator"))
+    assert len(rows.labelled) == 12
+    assert (np.unique(rows.y[rows.labelled], return_counts=True)[1] >= 2).all()
+    known = np.append(rows.labelled, rows.pairs)
+    assert len(np.unique(known)) == len(known) == rows.n_train
+    assert not set(rows.groups[known]) & set(rows.groups[rows.test])
+    assert np.isfinite(rows.X).all()
+    some = draw(sits, Cell("tiny", 0, "12", "20", "estimator"))
+    np.testing.assert_array_equal(some.labelled, rows.labelled)
+    assert set(some.pairs) < set(rows.pairs)
+    assert len(some.pairs) == 20
+    assert draw(sits, Cell("tiny", 0, "12", "0", "estimator")).pairs.tolist() == []
+    assert draw(sits, Cell("tiny", 0, "all", "all", "estimator")) is None
+    assert draw(sits, Cell("tiny", 0, "800", "all", "estimator")) is None
+    assert draw(sits, Cell("tiny", 0, "12", "300", "estimator")) is None
+
+
+def test_what_each_method_is_taught(npz, monkeypatch):
+    rows = draw(load_sits(npz), Cell("tiny", 0, "12", "all", "estimator"))
     calls = []
 
-    def record(estimator, X, y, X_priv, **kwargs):
-        calls.append((X, X_priv, kwargs))
-        return pd.DataFrame()
+    class Recorder:
+        def __init__(self, **params):
+            self.params = params
 
-    monkeypatch.setattr(evidence, "privileged_gain", record)
-    sits = load_sits(npz)
-    for question in evidence.QUESTIONS.values():
-        evidence.measure_split(sits, 0, 0, **question)
-    (_, _, every), (_, _, grouped), (X, _, fifth), (_, half_priv, half) = calls
-    (train, test), (few, same_test) = every["cv"][0], fifth["cv"][0]
-    assert "X_unlabeled" not in every
-    assert len(train) + len(test) == len(sits.y)
-    assert len(few) == pytest.approx(0.2 * len(grouped["cv"][0][0]), abs=3)
-    assert same_test.tolist() == grouped["cv"][0][1].tolist()
-    assert len(few) + len(fifth["X_unlabeled"]) == len(grouped["cv"][0][0])
-    assert len(fifth["X_priv_unlabeled"]) == len(fifth["X_unlabeled"])
-    assert np.isfinite(X).all()
-    train, test = half["cv"][0]
-    without = np.isnan(half_priv).all(axis=(1, 2))
-    assert without[train].mean() == pytest.approx(0.5, abs=0.05)
-    assert not without[test].any()
-    assert not set(sits.groups[train]) & set(sits.groups[test])
+        def fit(self, **given):
+            calls.append(given)
+            return self
+
+    monkeypatch.setattr(evidence, "GKDClassifier", Recorder)
+    for method in ("estimator", "self-distillation", "permuted X_priv"):
+        evidence.METHODS[method](rows, 0)
+    own, by_self, permuted = calls
+    np.testing.assert_array_equal(own["X_priv"], rows.X_priv[rows.labelled])
+    np.testing.assert_array_equal(own["X_priv_unlabeled"], rows.X_priv[rows.pairs])
+    np.testing.assert_array_equal(by_self["X_priv"], rows.X[rows.labelled])
+    np.testing.assert_array_equal(by_self["X_priv_unlabeled"], rows.X[rows.pairs])
+    assert (permuted["X_priv"] != own["X_priv"]).any()
+    for given in calls:
+        np.testing.assert_array_equal(given["X_unlabeled"], rows.X[rows.pairs])
+        np.testing.assert_array_equal(given["groups"], rows.groups[rows.labelled])
+
+
+def test_gains_are_over_the_better_control_of_the_same_splits():
+    value = {"student alone": 0.5, "self-distillation": 0.6, "estimator": 0.63, "teacher": 0.8}
+    values = pd.DataFrame(
+        [
+            {
+                "data": "tiny",
+                "split": split,
+                "n_labels": "50",
+                "n_pairs": "0" if method == "student alone" else "all",
+                "method": method,
+                "metric": "f_measure",
+                "value": mean + 0.01 * split * (method == "estimator"),
+                "n_pairs_used": 100,
+                "n_train": 700,
+                "n_test": 300,
+                "distilled": split > 0,
+            }
+            for split in range(3)
+            for method, mean in value.items()
+            if (method, split) != ("student alone", 2)
+        ]
+    )
+    (row,) = evidence.gains_of(values).to_dict("records")
+    assert row["gain"] == pytest.approx(3.5)  # of splits 0 and 1, which all have
+    assert (row["n_splits"], row["distilled"]) == (2, 0.5)
+    assert row["estimator"] == pytest.approx(63.5)
+    assert row["low_of_all"] <= row["low"]
