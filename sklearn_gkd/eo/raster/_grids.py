@@ -22,6 +22,8 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
 
 SAME = 0.01  # pixels by which two grids may differ: coordinates are rounded
 
+ALIGNED = 0.001  # pixels by which one may lie off another to take its values without warping
+
 LOCK = SerializableLock("sklearn_gkd.eo.raster.warp")  # rasterio swaps warning filters meanwhile
 
 PRECISION = 0.01  # pixels of the source, in which GDAL may err where it interpolates positions
@@ -103,7 +105,7 @@ class Grid:
         pixels = [_point(~other.transform, *_point(self.transform, *end)) for end in ends]
         (column, row), (last_column, last_row) = whole = np.round(pixels)
         size = last_column - column, last_row - row
-        if (np.abs(pixels - whole) >= SAME).any() or size != (self.width, self.height):
+        if (np.abs(pixels - whole) >= ALIGNED).any() or size != (self.width, self.height):
             return None
         return int(row), int(column)
 

@@ -145,3 +145,12 @@ def test_places_of_a_grid_in_another():
         assert other.place_in(whole) is None
     joined = whole.joined_with(grid(-3, 40)).joined_with(grid(2, 5, 4, 4))
     assert joined.equals(grid(-3, 0, 50, 13))
+
+
+def test_a_grid_that_lies_a_little_off_is_warped():
+    def grid(pixels):
+        left, top = 500_000 + 10 * (2 + pixels), 5_000_000 - 10 * pixels
+        return Grid(rasterio.CRS.from_epsg(32631), from_origin(left, top, 10, 10), 5, 5)
+
+    assert grid(0.0005).place_in(grid(-2)) == (2, 2)
+    assert grid(0.005).place_in(grid(-2)) is None
