@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from evidence import Cell, draw
 
-from sklearn_gkd import GKDClassifier, SeriesClassifier
+from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import load_sits
 
 
@@ -14,7 +14,6 @@ from sklearn_gkd.datasets import load_sits
 def run(npz, small, tmp_path, monkeypatch):
     small.set_params(max_epochs=1)
     monkeypatch.setattr(evidence, "GKDClassifier", partial(GKDClassifier, small, small))
-    monkeypatch.setattr(evidence, "SeriesClassifier", partial(SeriesClassifier, small))
     monkeypatch.setattr(evidence, "LABELS", ("12", "20", "800"))
 
     def run(*options):
