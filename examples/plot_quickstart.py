@@ -68,7 +68,8 @@ if student.distillation_.used:
 
 # %%
 # The teacher's row is the bound: it also sees the optical series of the fields to be mapped. This
-# is one draw of a hundred labels; `plot_pairs.py` tells how much others differ.
+# is one draw of a hundred labels. In others the gain differs, and now and then the trial says no;
+# `plot_pairs.py` has several.
 table = pd.DataFrame({name: scores(y_test, of) for name, of in predictions.items()}).T
 print(table.round(3).to_string())
 
