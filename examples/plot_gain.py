@@ -3,28 +3,41 @@ Does privileged information help?
 =================================
 
 A student that distils may be better than the same net alone for reasons that have nothing to do
-with X_priv: it was trained for longer, or any teacher would have regularised it. `privileged_gain`
-gives the same splits and seeds to the controls that tell these apart.
+with X_priv: it was trained for longer, it has seen more rows of X, or any teacher would have
+regularised it. `privileged_gain` gives the same splits and seeds to the controls that tell these
+apart.
 """
 
 # %%
-# 1,000 simulated objects, radar as X and optical series as X_priv, and narrow nets.
+# Simulated fields, radar as X and optical series as X_priv: 150 labels and 500 pairs without one
+# to train on, 850 fields to test on, ten times over. Narrow nets, so that 90 fits take a minute.
+from sklearn.model_selection import StratifiedShuffleSplit
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.evaluation import GainDisplay, gain_table, privileged_gain
 from sklearn_gkd.networks import SeriesNet
 
-sits = make_sits(1000, random_state=0)
-net = SeriesNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=20)
+sits = make_sits(1000, n_unlabeled=500, random_state=0)
+net = SeriesNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=30)
 results = privileged_gain(
-    GKDClassifier(net, net), sits.X_s1, sits.y, sits.X_s2, n_jobs=2, random_state=0
+    GKDClassifier(net, net),
+    sits.X_s1,
+    sits.y,
+    sits.X_s2,
+    X_unlabeled=sits.X_unlabeled,
+    X_priv_unlabeled=sits.X_priv_unlabeled,
+    cv=StratifiedShuffleSplit(10, train_size=150, random_state=0),
+    n_jobs=2,
+    random_state=0,
 )
 
 # %%
 # ``gain`` is the estimator's mean less the method's, over ten splits. Its interval allows for the
-# rows that the splits share. The teacher, which sees X_priv of the test rows, is the bound:
-# ``recovered`` is how much of the way from the student alone to it a method goes.
+# rows that the splits share. What counts is the row with ``to_beat``, the better of the student
+# alone and self-distillation, whose teacher sees X alone on the same pairs. The teacher, which sees
+# X_priv of the test rows, is the bound: ``recovered`` is how much of the way from the student alone
+# to it a method goes.
 table = gain_table(results).loc["f_measure"]
 print(table.round(3).to_string())
 

@@ -44,7 +44,8 @@ def small_fit():
 
 
 def test_first_snippet(capsys):
-    run("sits = make_sits(1500, random_state=0)")
+    names = run("sits = make_sits(3100, n_unlabeled=1000, random_state=0)")
+    assert names["clf"].distillation_.used
     printed = capsys.readouterr()
     assert 0.6 < float(printed.out) < 1
     assert "teacher: 100%" in printed.err
@@ -67,13 +68,14 @@ def test_keeping_a_model(small_fit):
 
 @pytest.mark.long
 def test_does_it_help(capsys):
-    sits = make_sits(80, random_state=0)
+    sits = make_sits(80, n_unlabeled=20, random_state=0)
     run(
         "results = privileged_gain(",
         X=sits.X_s1,
         y=sits.y,
         X_priv=sits.X_s2,
         groups=sits.groups,
+        pairs={name: sits[name] for name in ("X_unlabeled", "X_priv_unlabeled")},
     )
     assert "student alone" in capsys.readouterr().out
     assert Path("gain.png").stat().st_size > 0
@@ -88,7 +90,7 @@ def test_from_images_to_a_map(tmp_path):
     grid = rasterio.transform.from_origin(500_000, 4_900_000, 10, 10)
     corners = [(500_000 + x, 4_900_000 - y) for x in range(0, 600, 100) for y in range(0, 600, 100)]
     boxes = [shapely.box(x, y - 10 * field, x + 10 * field, y) for x, y in corners]
-    crops = np.where(np.arange(len(boxes)) % 2, "wheat", "grass")
+    crops = np.resize(["wheat", "grass", "wheat", None], len(boxes))
     fields = geopandas.GeoDataFrame({"crop": crops}, geometry=boxes, crs=32631)
     fields.to_file("fields.gpkg")
 
@@ -107,7 +109,8 @@ def test_from_images_to_a_map(tmp_path):
             s2_paths=[write(f"s2_{i}.tif", 4, 2000) for i in range(2)],
             s2_dates=["2023-01-10", "2023-02-20"],
         )
-    assert names["data"].X.shape == (36, 6)
+    assert names["data"].X.shape == (27, 6)
+    assert names["data"].X_unlabeled.shape == (9, 6)
     assert len(geopandas.read_file("crops.gpkg")) == 36
     for path in ("crops.tif", "confidence.tif"):
         with rasterio.open(path) as file:
