@@ -4,6 +4,7 @@ Each takes an unfitted `GKDClassifier`, whose random_state is the seed of the sp
 and returns what it predicts for the test rows. Nets take as many steps as the estimator's student.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import IgnorePrivileged, SeriesClassifier
 from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
 from sklearn_gkd.evaluation import _budget as budget
+from sklearn_gkd.exceptions import PrivilegedInformationWarning
 
 
 class Split(NamedTuple):
@@ -90,8 +92,10 @@ def student_alone_longer(estimator, split: Split) -> Predicted:
 
 
 def distillation(estimator, split: Split) -> Predicted:
-    """Predict by the estimator as it is."""
-    return _predicted(_fit(estimator, split), split)
+    """Predict by the estimator as it is; that its trial says no is no news among others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrivilegedInformationWarning)
+        return _predicted(_fit(estimator, split), split)
 
 
 def estimator_and_teacher(estimator, split: Split) -> tuple[Predicted, Predicted]:

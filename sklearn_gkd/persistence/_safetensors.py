@@ -31,8 +31,8 @@ def save_model(
     """Write a fitted model to one file of safetensors and JSON, which `load_model` reads.
 
     The file holds what predicts: weights, scaling, classes, column names, the shapes of the
-    series; and, for the reader, parameters, training history and versions. A file that exists is
-    replaced once the new one is complete.
+    series; and, for the reader, parameters, training history and versions, but not what a trial
+    found (`distillation_`). A file that exists is replaced once the new one is complete.
 
     Parameters
     ----------

@@ -32,9 +32,12 @@ def fitted(case, series, named=True):
 @pytest.mark.parametrize("case", FITTED)
 def test_all_that_fit_sets_is_declared(case, series):
     of_other_teachers = {"_teacher_codes_"}  # of a net None, and nets alone are saved
+    of_fit = {"distillation_"}  # what fit found out, which no prediction needs
     for named, absent in ((True, "_column_labels"), (False, "feature_names_in_")):
         estimator = fitted(case, series, named)
-        attributes = vars(estimator).keys() - estimator.get_params().keys() - of_other_teachers
+        attributes = (
+            vars(estimator).keys() - estimator.get_params().keys() - of_other_teachers - of_fit
+        )
         assert attributes == estimator._fitted_state().keys() - {absent}
 
 
