@@ -50,10 +50,10 @@ for seed in range(3):
     rows.append((0.0, "labelled rows", clf.score(sits.X_s1[test], sits.y[test])))
 
 # %%
-# Mean accuracy on the test objects, which have radar alone, over three seeds. The teacher's terms of
-# the loss are averaged over all rows, those that it has not seen included: a teacher of few objects
-# says little. On pairs without a label its word is all there is, so it is tried first; where it
-# does not help, a warning says so, and the student learns from the labels alone.
+# Mean accuracy on the test objects, which have radar alone, over three seeds. The teacher's terms
+# of the loss are averaged over all rows, those that it has not seen included: a teacher of few
+# objects says little. On pairs without a label its word is all there is, so it is tried first:
+# where it does not help, a warning says so, and the student learns from the labels alone.
 results = pd.DataFrame(rows, columns=["share", "taught by", "accuracy"])
 table = results.pivot_table(index="share", columns="taught by", values="accuracy")
 print(table.round(3).to_string())
