@@ -67,8 +67,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     distillation : {"auto", "always"}, default="auto"
         With pairs without a label, ``"auto"`` first tries whether their lesson helps, by small nets
         trained on two thirds of the labelled rows and tested on the others, three times. Where the
-        teacher is not clearly the better, nor a student that distils better than one alone, a
-        `PrivilegedInformationWarning` says so, and the student learns from the labels alone.
+        teacher does not lead, and students that distil are no better than others, or where it leads
+        a little, and they are clearly worse, a `PrivilegedInformationWarning` says so, and the
+        student learns from the labels alone.
         ``"always"`` distils as the method is published.
     priv_transformer : transformer, default=None
         Cloned, fitted on the training rows of X_priv and applied to X_priv, for instance

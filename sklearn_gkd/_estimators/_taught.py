@@ -108,7 +108,8 @@ class TaughtEstimator(NetEstimator):
 
         It is only asked where there are pairs without a label, to whom a poor teacher's word is
         the only lesson, and a teacher that did not come fitted. Where the teacher is clearly
-        better than a student alone, it pays; elsewhere a student that distils must be better.
+        better than a student alone, it pays. Elsewhere students that distil are tried: after a
+        teacher that leads they must not be clearly worse, after another they must be better.
         """
         pairs = trial_pairs(rows, lesson.seen, lesson.seed)
         splits = trial_folds(rows, lesson.seen, groups, lesson.seed)
@@ -160,7 +161,9 @@ class TaughtEstimator(NetEstimator):
             ]
         )
         means = [float(of_rows.mean()) for of_rows in (alone, by_teacher, distilled)]
-        found = Distillation(means[2] < means[0], *means)
+        leads = means[1] < means[0]
+        used = not is_clearly_less(alone, distilled) if leads else means[2] < means[0]
+        found = Distillation(used, *means)
         if not found.used:
             warn(
                 "X_priv does not help here: on labelled rows that were held out, students that "
@@ -196,7 +199,9 @@ class TaughtEstimator(NetEstimator):
 
     def _teacher(self) -> Any:
         """Return the unfitted teacher: a skorch net or a classifier."""
-        is_network = isinstance(self.teacher, (str, type, NeuralNet))
+        is_network = isinstance(self.teacher, (str, type, NeuralNet)) or not hasattr(
+            self.teacher, "predict_proba"
+        )
         return self._net("teacher") if is_network else self.teacher
 
     def _lesson(

@@ -76,4 +76,4 @@ def trial_pairs(rows: Rows, seen: np.ndarray, seed: int) -> np.ndarray:
 def is_clearly_less(losses: np.ndarray, others: np.ndarray) -> bool:
     """Return whether the mean is less than that of others by two standard errors."""
     differences = losses - others
-    return differences.mean() < -2 * differences.std(ddof=1) / np.sqrt(len(differences))
+    return bool(differences.mean() < -2 * differences.std(ddof=1) / np.sqrt(len(differences)))

@@ -1,3 +1,6 @@
+from contextlib import nullcontext
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -6,7 +9,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_gkd import PrivilegedInformationWarning
+from sklearn_gkd._estimators._targets import Classes
 from sklearn_gkd.eo import GapFiller
+from sklearn_gkd.networks import MLP
 
 
 @pytest.fixture
@@ -215,3 +220,36 @@ def test_a_trial_with_memory_finds_its_teachers_again(series, clf, pairs, tmp_pa
     clf._store = recorder
     assert clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs).distillation_ == first
     assert "teacher" not in [training.role for training in recorder.trainings]
+
+
+@pytest.mark.parametrize(
+    ("alone", "by_teacher", "distilled", "used"),
+    [
+        (1.0, 0.99, 1.05, True),  # leads a little; not clearly worse
+        (1.0, 0.99, 1.25, False),
+        (1.0, 1.01, 0.99, True),
+        (1.0, 1.01, 1.01, False),
+        (1.0, 0.7, None, True),  # leads clearly: no student that distils is trained
+    ],
+)
+def test_what_decides(
+    series, clf, pairs, recorder, monkeypatch, alone, by_teacher, distilled, used
+):
+    spread = np.resize([-0.5, 0.5], 120)  # the standard error of a difference is 0.046
+    losses = iter([by_teacher + spread, np.full(120, alone), distilled and distilled - spread])
+    monkeypatch.setattr(Classes, "held_out_losses", lambda *args, **kwargs: next(losses))
+    clf.set_params(validation_fraction=0)
+    clf._store = recorder
+    with nullcontext() if used else pytest.warns(PrivilegedInformationWarning, match="not help"):
+        clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs)
+    assert clf.distillation_.used is used
+    roles = [training.role for training in recorder.trainings]
+    assert roles.count("trial") == (3 if distilled is None else 6)
+
+
+def test_a_teacher_may_be_a_function_that_makes_a_network(series, clf):
+    clf.set_params(
+        teacher=partial(MLP, width=8, features=8, head=8), student=partial(MLP, width=8, features=8)
+    )
+    clf.set_params(max_epochs=1).fit(series.X, series.y, X_priv=series.X_priv)
+    assert clf.teacher_.module_.network.head[-1].in_features == 8
