@@ -26,7 +26,7 @@ sits = make_sits(900, random_state=0)
 X_train, X_test, optical_train, _, y_train, y_test = train_test_split(
     sits.X_s1, sits.X_s2, sits.y, test_size=0.3, stratify=sits.y, random_state=0
 )
-net = SeriesNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=25)
+net = SeriesNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=15)
 
 # %%
 # Eight weights of the loss and, in the same grid, four plain students: beta and gamma are 0.

@@ -26,8 +26,8 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         As in skorch.
     lr : float, default=1e-3
         Learning rate.
-    max_epochs : int, default=40
-        Number of passes over the training rows.
+    max_epochs : int or None, default=40
+        Number of passes over the training rows; None as in `GKDClassifier`.
     batch_size : int, default=64
         Rows in each training step.
     verbose : int, default=0
