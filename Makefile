@@ -34,4 +34,5 @@ bench: $(VENV)/installed
 test-lowest: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable ".[test]"
-	.venv-lowest/bin/python -m pytest -q -n auto -W default
+	.venv-lowest/bin/python -m pytest -q -n auto -W default --ignore tests/benchmarks \
+		--ignore tests/examples --ignore tests/contracts/test_readme.py

@@ -9,7 +9,7 @@ apart.
 """
 
 # %%
-# Simulated fields, radar as X and optical series as X_priv: 150 labels and 500 pairs without one
+# Simulated fields, radar as X and optical series as X_priv: 150 labels and 300 pairs without one
 # to train on, 850 fields to test on, five times over. Narrow nets, few passes and no trial before
 # the lesson, so that 45 fits take a minute.
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -19,7 +19,7 @@ from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.evaluation import GainDisplay, gain_table, privileged_gain
 from sklearn_gkd.networks import SeriesNet
 
-sits = make_sits(1000, n_unlabeled=500, random_state=0)
+sits = make_sits(1000, n_unlabeled=300, random_state=0)
 net = SeriesNet("mlp", module__width=256, module__features=128, module__head=64, max_epochs=20)
 results = privileged_gain(
     GKDClassifier(net, net, distillation="always"),

@@ -1,6 +1,6 @@
 """
-A hundred labels, a thousand pairs
-==================================
+A hundred labels, five hundred pairs
+====================================
 
 A land cover map must be made from radar (Sentinel-1), which sees through clouds. A label costs a
 visit to the field, so there are few. But the optical images (Sentinel-2) of past clear days show
@@ -10,7 +10,7 @@ labels and, wherever there is a pair, from the teacher.
 """
 
 # %%
-# Simulated fields of seven classes: 100 with a label, 1,000 pairs without, and 3,000 to test. A
+# Simulated fields of seven classes: 100 with a label, 500 pairs without, and 3,000 to test. A
 # field has 31 radar dates (VV, VH in dB) and 23 optical dates (four reflectances and NDVI). Series
 # are raw: the nets scale them themselves.
 from pathlib import Path
@@ -24,7 +24,7 @@ from sklearn_gkd import GKDClassifier, IgnorePrivileged, SeriesClassifier
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.evaluation import class_f_measures, scores
 
-sits = make_sits(3100, n_unlabeled=1000, random_state=0)
+sits = make_sits(3100, n_unlabeled=500, random_state=0)
 X, X_test = np.split(sits.X_s1, [100])
 optical, optical_test = np.split(sits.X_s2, [100])
 y, y_test = np.split(sits.y, [100])
@@ -60,7 +60,7 @@ predictions = {
     "student alone": alone.predict(X_test),
     "self-taught, same pairs": self_taught.predict(X_test),
     "GKD, no pairs": without_pairs.predict(X_test),
-    "GKD, 1,000 pairs": student.predict(X_test),
+    "GKD, 500 pairs": student.predict(X_test),
 }
 if student.distillation_.used:
     seen_by_both = student.teacher_predict_proba(X_test, optical_test)
@@ -86,7 +86,7 @@ whole.set(xlabel="weighted F-measure", xlim=(0, 1), title="100 labels, 3,000 tes
 
 position = np.arange(len(sits.class_names))
 by_class.hlines(position, 0, 1, color="0.9", zorder=0)
-markers = {"student alone": "D", "GKD, 1,000 pairs": "o", "teacher (sees both)": "^"}
+markers = {"student alone": "D", "GKD, 500 pairs": "o", "teacher (sees both)": "^"}
 for name in [name for name in markers if name in predictions]:
     f_measures = class_f_measures(y_test, predictions[name], sits.class_names)
     style = {"color": colours[name], "markersize": 9, "label": name}

@@ -37,7 +37,7 @@ class RecordOptimizer(Callback):
 
 @pytest.fixture
 def clf(small):
-    return GKDClassifier(clone(small), clone(small), random_state=0)
+    return GKDClassifier(clone(small), clone(small), distillation="always", random_state=0)
 
 
 def fitted_attributes(estimator):
