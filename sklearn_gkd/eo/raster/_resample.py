@@ -71,7 +71,9 @@ def resample_stack(
     >>> of_2017 = resample_stack(stack_2017, clf.feature_names_in_)  # doctest: +SKIP
     >>> predict_map(clf, of_2017, "crops_2017.tif")  # doctest: +SKIP
     """
-    stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
+    stack = check_stack(stack)
+    crs = stack.rio.crs
+    stack = masked_and_shifted(stack, mask, mask_values, mask_bits, offset)
     for band in stack["band"].to_numpy().tolist():
         if is_categorical(band):
             raise ValueError(
@@ -93,7 +95,8 @@ def resample_stack(
         dask_gufunc_kwargs={"output_sizes": {"time": len(to_days)}},
     )
     in_order = resampled.transpose("time", "band", "y", "x")
-    return in_order.assign_coords(time=to_days.astype("datetime64[ns]"))
+    dated = in_order.assign_coords(time=to_days.astype("datetime64[ns]"))
+    return dated.rio.write_crs(crs)  # older versions of xarray lose it
 
 
 def _interpolated(pixels: np.ndarray, days: np.ndarray, to_days: np.ndarray) -> np.ndarray:
