@@ -223,7 +223,10 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         weights: LossWeights | None = None,
         role: str | None = None,
     ) -> NeuralNet:
-        """Train a net on the labels and, with weights, on what is taught: the one that predicts."""
+        """Train a net on the labels and, with weights, on what is taught.
+
+        Without another role, it is the one that predicts.
+        """
         training = Training(
             net=net,
             views=[rows.view],

@@ -111,9 +111,11 @@ class TaughtEstimator(NetEstimator):
         better than a student alone, it pays. Elsewhere students that distil are tried: after a
         teacher that leads they must not be clearly worse, after another they must be better.
         """
+        if self.distillation == "always" or lesson.came_fitted:
+            return Distillation(True)
         pairs = trial_pairs(rows, lesson.seen, lesson.seed)
-        splits = trial_folds(rows, lesson.seen, groups, lesson.seed)
-        if self.distillation == "always" or not pairs.any() or lesson.came_fitted or not splits:
+        splits = trial_folds(rows, lesson.seen, groups, lesson.seed) if pairs.any() else []
+        if not splits:
             return Distillation(True)
         fit = partial(
             self._fit_net,
@@ -199,7 +201,7 @@ class TaughtEstimator(NetEstimator):
 
     def _teacher(self) -> Any:
         """Return the unfitted teacher: a skorch net or a classifier."""
-        is_network = isinstance(self.teacher, (str, type, NeuralNet)) or not hasattr(
+        is_network = isinstance(self.teacher, (type, NeuralNet)) or not hasattr(
             self.teacher, "predict_proba"
         )
         return self._net("teacher") if is_network else self.teacher

@@ -127,7 +127,8 @@ class Lesson:
     @property
     def came_fitted(self) -> bool:
         """Whether the teacher is a classifier that stays as it was fitted before."""
-        return hasattr(clone(self.teacher), "classes_")
+        is_net = isinstance(self.teacher, NeuralNet)
+        return not is_net and hasattr(clone(self.teacher), "classes_")
 
     def codes_of(self, teacher: Any) -> np.ndarray | None:
         """Return the class code of each column of a teacher's probabilities; None of a net's.
