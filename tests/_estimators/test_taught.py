@@ -1,5 +1,6 @@
 from contextlib import nullcontext
 from functools import partial
+from warnings import catch_warnings
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
+from skorch import NeuralNetClassifier
 
 from sklearn_gkd import PrivilegedInformationWarning
 from sklearn_gkd._estimators._targets import Classes
@@ -253,3 +255,14 @@ def test_a_teacher_may_be_a_function_that_makes_a_network(series, clf):
     )
     clf.set_params(max_epochs=1).fit(series.X, series.y, X_priv=series.X_priv)
     assert clf.teacher_.module_.network.head[-1].in_features == 8
+
+
+def test_a_net_that_was_given_its_classes_did_not_come_fitted(series, clf, pairs, recorder):
+    sizes = {f"module__{name}": 8 for name in ("width", "features", "head")}
+    teacher = NeuralNetClassifier(MLP, **sizes, classes=[0, 1, 2], max_epochs=1, batch_size=16)
+    assert hasattr(teacher, "classes_")
+    clf.set_params(teacher=teacher, student__max_epochs=1)
+    clf._store = recorder
+    with catch_warnings(action="ignore"):  # whatever so short a trial finds
+        clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs)
+    assert "trial" in [training.role for training in recorder.trainings]
