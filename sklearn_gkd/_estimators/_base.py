@@ -28,7 +28,7 @@ from sklearn_gkd._common.labels import read_channels, validate_columns
 from sklearn_gkd._common.series import View, as_table
 from sklearn_gkd._training.checkpoints import CheckpointFolder, Store
 from sklearn_gkd._training.fitting import fit_net
-from sklearn_gkd._training.predicting import outputs
+from sklearn_gkd._training.predicting import decisions
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device, resolve_net
@@ -174,7 +174,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, self._predicts_with)
         net = getattr(self, self._predicts_with)
         device = resolve_device(self.device)
-        for output, _ in outputs(net, [self._check_series(X)], device):
+        for output in decisions(net, [self._check_series(X)], device):
             if not output.isfinite().all():
                 raise ValueError(
                     "X holds values so far from those that fit saw that the network's outputs "

@@ -1,7 +1,7 @@
 """Call a trained net on series, batch by batch."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.series import Scaling, Shape
 from sklearn_gkd._training.batches import Batches, SeriesDataset
 from sklearn_gkd.networks._architectures import CNN, MLP, MLPEnsemble
+from sklearn_gkd.networks._folding import folded
 
 PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, an eighth
 
@@ -54,11 +55,14 @@ class Standardized(nn.Module):
 
     def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return (logits, features). Of a network without features, they have width 0."""
-        scaled = [
+        return logits_and_features(self.network, self.scaled(views))
+
+    def scaled(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """Return the views as the network sees them."""
+        return [
             (view - self.get_buffer(f"mean_{i}")) / self.get_buffer(f"scale_{i}")
             for i, view in enumerate(views)
         ]
-        return logits_and_features(self.network, scaled)
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the network's parameters, by the network's own names."""
@@ -86,14 +90,46 @@ def outputs(
     On a CPU, those of a row do not depend on the rows beside it, to the last bit. Where the
     device's memory does not hold a batch, it is halved, with a warning.
     """
-    module = net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
-    start, n_rows = 0, prediction_batch(module)
+    module = _on(device, net)
+    for (logits, features), n in _called(module, prediction_batch(module), views, device):
+        yield logits[:n], features[:n]
+
+
+@torch.inference_mode()
+def decisions(
+    net: NeuralNet, views: Sequence[np.ndarray], device: torch.device
+) -> Iterator[Tensor]:
+    """Yield a trained net's logits as `outputs` does, but for rounding; an ensemble's sooner."""
+    module = _on(device, net)
+    if type(module.network) is not MLPEnsemble:
+        yield from (logits for logits, _ in outputs(net, views, device))
+        return
+    decide = folded(module.network)
+
+    def logits_of(batch: Sequence[Tensor]) -> Tensor:
+        return decide(*module.scaled(batch))
+
+    for logits, n in _called(logits_of, prediction_batch(module), views, device):
+        yield logits[:n]
+
+
+def _on(device: torch.device, net: NeuralNet) -> Standardized:
+    return net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
+
+
+def _called(
+    function: Callable[[list[Tensor]], Any],
+    n_rows: int,
+    views: Sequence[np.ndarray],
+    device: torch.device,
+) -> Iterator[tuple[Any, int]]:
+    """Yield what a function gives for a padded batch, and the number of its rows."""
+    start = 0
     while start < len(views[0]):
         batch = [view[start : start + n_rows] for view in views]
-        n = len(batch[0])
         try:
             padded = [torch.tensor(_padded(values), device=device) for values in batch]
-            logits, features = module(padded)
+            given = function(padded)
         except torch.OutOfMemoryError:
             if n_rows <= WHOLE:
                 raise
@@ -101,7 +137,7 @@ def outputs(
             warn(f"{device} is out of memory: predicting {n_rows} rows at a time.")
             continue
         start += n_rows
-        yield logits[:n], features[:n]
+        yield given, len(batch[0])
 
 
 def prediction_batch(module: nn.Module) -> int:

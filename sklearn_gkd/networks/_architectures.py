@@ -138,7 +138,7 @@ class MLP(nn.Module):
 
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (n, n_classes) and features (n, features)."""
-        features = self.body(torch.cat([view.flatten(1) for view in views], dim=1))
+        features = self.body(as_table(views))
         return self.head(features), features
 
 
@@ -219,9 +219,13 @@ class MLPEnsemble(nn.Module):
 
     def of_members(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return logits (n_members, n, n_classes) and features (n_members, n, features)."""
-        table = torch.cat([view.flatten(1) for view in views], dim=1)
-        features = self.body(table.expand(self.n_members, -1, -1))
+        features = self.body(as_table(views).expand(self.n_members, -1, -1))
         return self.head(features), features
+
+
+def as_table(views: Sequence[Tensor]) -> Tensor:
+    """Return the views of each row side by side, (n, all their steps and channels)."""
+    return torch.cat([view.flatten(1) for view in views], dim=1)
 
 
 def mean_decision(logits: Tensor) -> Tensor:

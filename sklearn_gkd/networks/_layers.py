@@ -86,3 +86,9 @@ class MemberBatchNorm(nn.BatchNorm1d):
         """Return x, normalised by member and feature."""
         side_by_side = super().forward(x.transpose(0, 1).flatten(1))
         return side_by_side.unflatten(1, (self.n_members, -1)).transpose(0, 1)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Return the factors (k, n_features, 1) and terms (k, 1, n_features) of evaluation."""
+        scale = self.weight / torch.sqrt(self.get_buffer("running_var") + self.eps)
+        shift = self.bias - self.get_buffer("running_mean") * scale
+        return scale.view(self.n_members, -1, 1), shift.view(self.n_members, 1, -1)

@@ -5,7 +5,7 @@ from skorch.callbacks import Callback
 
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd._training.fitting import prepare
-from sklearn_gkd._training.predicting import Standardized, outputs
+from sklearn_gkd._training.predicting import Standardized, decisions, outputs
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd.networks import NETWORKS, SeriesNet
 
@@ -81,6 +81,14 @@ def test_a_row_is_predicted_alike_beside_any_others(name, series):
     together = clf.predict_proba(series.X)
     for rows in ([3], [0, 1, 2], range(17), range(50, 87)):
         assert clf.predict_proba(series.X[rows]).tobytes() == together[rows].tobytes()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_decisions_are_the_outputs_without_features(name, series):
+    clf = SeriesClassifier(name, max_epochs=2, random_state=0).fit(series.X, series.y)
+    logits = torch.cat([logits for logits, _ in outputs(clf.network_, [series.X], CPU)])
+    decided = torch.cat(list(decisions(clf.network_, [series.X], CPU)))
+    torch.testing.assert_close(decided, logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mlp", "ensemble", "cnn"])

@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from sklearn_gkd.networks import MLPEnsemble
+from sklearn_gkd.networks._folding import folded, linear_steps
+
+
+@pytest.fixture
+def trained():
+    """An ensemble whose batch normalisation is far from where it starts."""
+    torch.manual_seed(0)
+    network = MLPEnsemble([(3, 2), (4, 1)], 5, n_members=3, width=8, features=6, head=4)
+    for _ in range(20):
+        network(torch.randn(32, 3, 2) * 9 + 5, torch.randn(32, 4, 1))
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 1:  # of batch normalisation
+            torch.nn.init.uniform_(parameter, *((0.5, 2) if name.endswith("weight") else (-2, 2)))
+    return network.eval()
+
+
+@torch.inference_mode()
+def test_folded_layers_decide_as_the_network_does(trained):
+    views = torch.randn(50, 3, 2) * 9 + 5, torch.randn(50, 4, 1)
+    logits, _ = trained(*views)
+    assert logits.std(dim=0).min() > 0.1
+    torch.testing.assert_close(folded(trained)(*views), logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_lies_between_two_activations(trained):
+    sizes = [tuple(weight.shape) for weight, _ in linear_steps(trained)]
+    assert sizes == [(3, 10, 8), (3, 8, 8), (3, 8, 8), (3, 8, 4), (3, 4, 4), (3, 4, 5)]
