@@ -12,11 +12,10 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
+import evidence_report
 import numpy as np
 import pandas as pd
 import torch
@@ -28,7 +27,7 @@ from tqdm import tqdm
 from sklearn_gkd import GKDClassifier, PrivilegedInformationWarning
 from sklearn_gkd.datasets import load_sits
 from sklearn_gkd.eo import GapFiller
-from sklearn_gkd.evaluation import gain_table, holm_corrected, scores, train_valid_test_split
+from sklearn_gkd.evaluation import scores, train_valid_test_split
 
 MOST_PAIRS = 2000
 LABELS = ("50", "200", "800")
@@ -252,7 +251,11 @@ def main() -> None:
     for rows in tqdm(finished, total=len(todo), unit="cell"):
         if rows is not None:
             rows.to_csv(path, mode="a", header=not path.exists(), index=False)
-    write_report(args, read(path))
+    command = (
+        f"python benchmarks/evidence.py {' '.join(path.name for path in args.data)} "
+        f"--splits {args.splits} --n-jobs {args.n_jobs} --output {args.output.name}"
+    )
+    evidence_report.write(args.output, read(path), RIVALS, command)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -315,127 +318,6 @@ def measure(path: Path, cell: Cell, end: float) -> pd.DataFrame | None:
         )
         tables.append(table[[*KEY, *table.columns.difference(KEY, sort=False)]])
     return pd.concat(tables)
-
-
-def write_report(args: argparse.Namespace, values: pd.DataFrame) -> None:
-    """Write the tables beside the folder, and the figure into it."""
-    values = values.assign(split=values["split"].astype(int))
-    gains = gains_of(values)
-    gains.to_csv(args.output / "gains.csv", index=False, float_format="%.2f")
-    plot(gains).savefig(args.output / "gain.png", dpi=100)
-    names = " ".join(path.name for path in args.data)
-    lines = [
-        "# Evidence",
-        "",
-        f"{date.today()}: `python benchmarks/evidence.py {names} --splits {args.splits} "
-        f"--n-jobs {args.n_jobs} --output {args.output.name}`",
-        "",
-        "Weighted F-measure in points on test groups, mean over the splits that were measured.",
-        "*gain* is the estimator's over the better of the student alone and self-distillation on",
-        "the same pairs, by their means, with its 95 % interval by the corrected resampled t-test;",
-        "*corrected* is the interval by Holm's method over all rows of these tables that have one.",
-        "*trial* is how often the estimator found that its teacher helps. Labels and pairs come",
-        "from training groups alone, at least two labels a class; gaps are filled in time.",
-        "",
-        f"![gain]({args.output.name}/gain.png)",
-    ]
-    for (n_labels, n_pairs), rows in gains.groupby(["n_labels", "n_pairs"], sort=False):
-        lines += ["", f"## {n_labels} labels, {n_pairs} pairs", "", *table_of(rows)]
-    lines += ["", "## On X alone", "", *rivals_of(values)]
-    args.output.with_suffix(".md").write_text("\n".join(lines) + "\n")
-
-
-def gains_of(values: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each data set, number of labels and number of pairs."""
-    values = values[values["metric"] == "f_measure"].assign(value=lambda v: 100 * v["value"])
-    without_pairs = values[values["method"] == "student alone"].drop(columns="n_pairs")
-    gains = []
-    keys = ["n_labels", "n_pairs", "data"]
-    for key, rows in values[values["method"] != "student alone"].groupby(keys, sort=False):
-        if "estimator" not in set(rows["method"]):
-            continue
-        n_labels, _, data = key
-        of_labels = (without_pairs["n_labels"] == n_labels) & (without_pairs["data"] == data)
-        rows = pd.concat([rows, without_pairs[of_labels]])
-        known = rows.groupby("method")["split"].agg(set)
-        shared = set.intersection(*known.reindex(["estimator", "student alone"]).dropna())
-        rows = rows[rows["split"].isin(shared) & ~rows["method"].isin(RIVALS)]
-        table = gain_table(rows).loc["f_measure"]
-        to_beat = table[table["to_beat"]].iloc[0]
-        of_estimator = rows[rows["method"] == "estimator"]
-        gains.append(
-            dict(zip(keys, key, strict=True))
-            | to_beat[["gain", "low", "high", "p_value", "n_splits"]].to_dict()
-            | {name: table["mean"].get(name) for name in SHOWN}
-            | {
-                "n_pairs_used": of_estimator["n_pairs_used"].mean(),
-                "distilled": of_estimator["distilled"].astype(bool).mean(),
-            }
-        )
-    gains = pd.DataFrame(gains)
-    corrected = holm_corrected(gains)
-    return gains.assign(low_of_all=corrected["low"], high_of_all=corrected["high"])
-
-
-SHOWN = ("student alone", "self-distillation", "estimator", "teacher", "permuted X_priv")
-
-
-def table_of(rows: pd.DataFrame) -> list[str]:
-    """Return the lines of the table of one number of labels and pairs."""
-    lines = [
-        "| data | pairs | " + " | ".join(SHOWN) + " | gain | corrected | trial |",
-        "|---|" + "---|" * (len(SHOWN) + 4),
-    ]
-    for row in rows.to_dict("records"):
-        means = " | ".join("" if pd.isna(row[name]) else f"{row[name]:.1f}" for name in SHOWN)
-        gain, corrected = (
-            f"{row[low]:+.1f} to {row[high]:+.1f}"
-            for low, high in (("low", "high"), ("low_of_all", "high_of_all"))
-        )
-        lines.append(
-            f"| {row['data']} | {row['n_pairs_used']:.0f} | {means} | {row['gain']:+.1f} "
-            f"({gain}) | {corrected} | {row['distilled']:.0%} |"
-        )
-    mean = rows["gain"].mean()
-    return [*lines, "", f"Mean gain over the {len(rows)} data sets: {mean:+.1f}."]
-
-
-def rivals_of(values: pd.DataFrame) -> list[str]:
-    """Return the lines of the table of classifiers that see X alone."""
-    values = values[
-        (values["metric"] == "f_measure") & values["method"].isin(["student alone", *RIVALS])
-    ]
-    means = 100 * values.pivot_table("value", ["n_labels", "data"], "method", sort=False)
-    means = means[[name for name in ("student alone", *RIVALS) if name in means]]
-    lines = ["| labels | data | " + " | ".join(means) + " |", "|---|---|" + "---|" * means.shape[1]]
-    for (n_labels, data), row in means.iterrows():
-        cells = " | ".join("" if pd.isna(value) else f"{value:.1f}" for value in row)
-        lines.append(f"| {n_labels} | {data} | {cells} |")
-    return lines
-
-
-def plot(gains: pd.DataFrame) -> plt.Figure:
-    """Draw the gain of each data set by the number of labels, with all pairs."""
-    gains = gains[gains["n_pairs"] == "all"]
-    names = list(gains["data"].unique())
-    groups = list(gains.groupby("n_labels", sort=False))
-    figure, axes = plt.subplots(
-        1,
-        len(groups),
-        figsize=(3 + 2.7 * len(groups), 1.2 + 0.35 * len(names)),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for ax, (n_labels, rows) in zip(axes[0], groups, strict=True):
-        place = [names.index(name) for name in rows["data"]]
-        ax.errorbar(rows["gain"], place, xerr=rows["high"] - rows["gain"], fmt="o", capsize=3)
-        ax.axvline(0, color="0.4", linewidth=0.8)
-        ax.set(title=f"{n_labels} labels", xlabel="points of F-measure")
-    axes[0][0].set(yticks=range(len(names)), yticklabels=names)
-    axes[0][0].invert_yaxis()
-    figure.suptitle("What pairs gain over the better of alone and self-taught, 95 % intervals")
-    return figure
 
 
 if __name__ == "__main__":
