@@ -97,7 +97,7 @@ def test_the_teachers_own_split_does_not_split_groups(series, clf, fitted_rows):
 
 def test_validation_rows_keep_their_x_priv(series, clf):
     order = np.random.RandomState(0).permutation(120)
-    clf.set_params(teacher__max_epochs=40).fit(
+    clf.set_params(teacher__max_epochs=20).fit(
         series.X,
         series.y,
         series.X_priv,
@@ -143,7 +143,7 @@ def liar(clf):
         teacher_view="privileged",
         beta=0,
         validation_fraction=0,
-        student__max_epochs=20,
+        student__max_epochs=10,
     )
 
 
@@ -153,7 +153,7 @@ def noise():
 
 
 def test_a_teacher_that_is_clearly_better_teaches(series, clf, pairs):
-    clf.set_params(validation_fraction=0, student__max_epochs=30, teacher__max_epochs=30)
+    clf.set_params(validation_fraction=0, student__max_epochs=10, teacher__max_epochs=10)
     clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs)
     used, alone, teacher, distilled = clf.distillation_
     assert used is True
@@ -182,9 +182,10 @@ def test_where_distilling_harms_the_student_is_that_of_labels_alone(series, liar
 
 
 def test_a_trial_keeps_its_folds_apart(series, clf, pairs, recorder):
-    clf.set_params(validation_fraction=0.25)
+    clf.set_params(validation_fraction=0.25, teacher__max_epochs=2, student__max_epochs=2)
     clf._store = recorder
-    clf.fit(series.X, series.y, X_priv=series.X_priv, groups=series.groups, **pairs)
+    with catch_warnings(action="ignore"):  # whatever so short a trial finds
+        clf.fit(series.X, series.y, X_priv=series.X_priv, groups=series.groups, **pairs)
     roles = [training.role for training in recorder.trainings]
     assert roles[0] == "teacher"
     assert roles[-1] == "student"
@@ -217,10 +218,11 @@ def test_nothing_is_tried(series, clf, pairs, recorder, case):
 
 
 def test_a_trial_with_memory_finds_its_teachers_again(series, clf, pairs, tmp_path, recorder):
-    clf.set_params(memory=str(tmp_path))
-    first = clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs).distillation_
-    clf._store = recorder
-    assert clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs).distillation_ == first
+    clf.set_params(memory=str(tmp_path), student__max_epochs=1)
+    with catch_warnings(action="ignore"):  # whatever so short a trial finds
+        first = clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs).distillation_
+        clf._store = recorder
+        assert clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs).distillation_ == first
     assert "teacher" not in [training.role for training in recorder.trainings]
 
 
@@ -240,7 +242,7 @@ def test_what_decides(
     spread = np.resize([-0.5, 0.5], 120)  # the standard error of a difference is 0.046
     losses = iter([by_teacher + spread, np.full(120, alone), distilled and distilled - spread])
     monkeypatch.setattr(Classes, "held_out_losses", lambda *args, **kwargs: next(losses))
-    clf.set_params(validation_fraction=0)
+    clf.set_params(validation_fraction=0, teacher__max_epochs=1, student__max_epochs=1)
     clf._store = recorder
     with nullcontext() if used else pytest.warns(PrivilegedInformationWarning, match="not help"):
         clf.fit(series.X, series.y, X_priv=series.X_priv, **pairs)
