@@ -74,7 +74,7 @@ def kill_and_go_on(clf, series, n_kills, seed):
 
 
 def test_killed_fits_go_on_and_end_with_the_same_bits(clf, series):
-    kill_and_go_on(clf, series, n_kills=4, seed=0)
+    kill_and_go_on(clf, series, n_kills=2, seed=0)
 
 
 @pytest.mark.long

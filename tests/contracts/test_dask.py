@@ -71,6 +71,7 @@ def test_both_processes_fit_and_rows_stay_together(cluster, series, small):
     assert os.getpid() not in processes
 
 
+@pytest.mark.long
 def test_the_papers_protocol_on_a_cluster(cluster, npz, tmp_path):
     script = Path(__file__).parents[2] / "benchmarks" / "land_cover.py"
     options = ["--data", npz, "--methods", "mlp", "--splits", "2", "--epochs", "1"]

@@ -41,7 +41,13 @@ def expected_failures(estimator):
     }
 
 
-@pytest.fixture(params=[False, True], ids=["routing off", "routing on"], autouse=True)
+@pytest.fixture(
+    params=[
+        pytest.param(False, id="routing off"),
+        pytest.param(True, id="routing on", marks=pytest.mark.long),
+    ],
+    autouse=True,
+)
 def metadata_routing(request):
     with sklearn.config_context(enable_metadata_routing=request.param):
         yield
