@@ -19,7 +19,6 @@ SMALL = SeriesNet(
     module__dropout=0.0,
     lr=1e-2,
     max_epochs=20,
-    batch_size=16,
 )
 
 
