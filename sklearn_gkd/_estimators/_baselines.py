@@ -48,7 +48,7 @@ checkpoint, device, random_state, verbose
         (T, C) of the series.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, where X was a DataFrame.
 
     References

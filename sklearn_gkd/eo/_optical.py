@@ -34,7 +34,7 @@ class CloudMask(SeriesTransformer):
         Steps and channels of the training series, with the mask.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; defined when X is a table with string column names.
 
     Raises
@@ -128,7 +128,7 @@ class SpectralIndices(SeriesTransformer):
         Steps and channels of the training series, without indices.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; defined when X is a table with string column names.
 
     Raises

@@ -39,7 +39,7 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
         Steps and channels of the training series.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; defined when X is a table with string column names.
 
     Raises
@@ -136,7 +136,7 @@ class Resample(SeriesTransformer):
         Steps and channels of the training series.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; defined when X is a table with string column names.
 
     Raises

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from inspect import ismodule
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,24 @@ def test_compat_alone_imports_private_names_of_scikit_learn():
 def test_no_module_is_long():
     n_lines = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
     assert {module for module, n in n_lines.items() if n > MAX_LINES} == set()
+
+
+def test_the_reference_has_every_public_name():
+    pages = (ROOT / "docs" / "reference").glob("*.md")
+    listed = {
+        f"{module}.{name}"
+        for page in pages
+        for module, names in re.findall(
+            r"currentmodule:: (\S+).*?:nosignatures:\n(.*?)```", page.read_text(), re.DOTALL
+        )
+        for name in names.split()
+    }
+    rooms = {".".join(["sklearn_gkd", *Path(module).parts[:-1]]) for module in MODULES}
+    rooms = [room for room in rooms | {"sklearn_gkd.losses"} if "._" not in room]
+    public = {
+        f"{room}.{name}"
+        for room in rooms
+        for name in importlib.import_module(room).__all__
+        if not ismodule(getattr(importlib.import_module(room), name))
+    }
+    assert listed == public
