@@ -22,7 +22,9 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
+numpydoc_validation_checks = {"all", "ES01", "EX01", "SA01"}  # all but these three
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -38,6 +40,7 @@ html_title = "sklearn_gkd"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_sidebars = {"install": [], "evidence": []}
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],

@@ -291,6 +291,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         Returns
         -------
         self
+            Itself, fitted.
 
         Raises
         ------

@@ -92,6 +92,7 @@ class CloudMask(SeriesTransformer):
         Returns
         -------
         ndarray of str
+            One for each column of `transform`.
         """
         return np.delete(self._names_in(input_features), self.channel, axis=1).ravel()
 
@@ -206,6 +207,7 @@ class SpectralIndices(SeriesTransformer):
         Returns
         -------
         ndarray of str
+            One for each column of `transform`.
         """
         names = self._names_in(input_features)
         added = [

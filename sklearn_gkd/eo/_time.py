@@ -192,6 +192,7 @@ class Resample(SeriesTransformer):
         Returns
         -------
         ndarray of str
+            One for each column of `transform`.
         """
         channels = [
             str(name).rpartition("_")[0] or str(name) for name in self._names_in(input_features)[0]
