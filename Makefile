@@ -21,9 +21,13 @@ test: $(VENV)/installed
 test-long: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n auto -m ""
 
+coverage: $(VENV)/installed
+	$(BIN)/python -m pytest -q -n auto --cov --cov-report term-missing:skip-covered
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

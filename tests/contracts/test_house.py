@@ -13,6 +13,10 @@ import sklearn_gkd
 PACKAGE = Path(sklearn_gkd.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+ROOMS = ["sklearn_gkd", "sklearn_gkd.losses"] + [
+    ".".join(["sklearn_gkd", *path.parent.relative_to(PACKAGE).parts])
+    for path in sorted(PACKAGE.glob("[a-z]*/**/__init__.py"))
+]
 MAX_LINES = 400
 
 
@@ -94,21 +98,18 @@ def test_no_module_is_long():
 
 
 def test_the_reference_has_every_public_name():
-    pages = (ROOT / "docs" / "reference").glob("*.md")
-    listed = {
-        f"{module}.{name}"
-        for page in pages
-        for module, names in re.findall(
-            r"currentmodule:: (\S+).*?:nosignatures:\n(.*?)```", page.read_text(), re.DOTALL
-        )
-        for name in names.split()
-    }
-    rooms = {".".join(["sklearn_gkd", *Path(module).parts[:-1]]) for module in MODULES}
-    rooms = [room for room in rooms | {"sklearn_gkd.losses"} if "._" not in room]
+    listed = set()
+    for page in (ROOT / "docs" / "reference").glob("*.md"):
+        text = page.read_text()
+        listed |= set(re.findall(r"py:data:: (\S+)", text))
+        for block in re.findall(r"```{eval-rst}\n(\.\. currentmodule::.*?)```", text, re.DOTALL):
+            module, *names = re.findall(r"^(?:\.\. currentmodule:: |   )(\w\S*)$", block, re.M)
+            listed |= {f"{module}.{name}" for name in names}
+    rooms = [importlib.import_module(room) for room in ROOMS]
     public = {
-        f"{room}.{name}"
+        f"{room.__name__}.{name}"
         for room in rooms
-        for name in importlib.import_module(room).__all__
-        if not ismodule(getattr(importlib.import_module(room), name))
+        for name in room.__all__
+        if not ismodule(getattr(room, name))
     }
     assert listed == public
