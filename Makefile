@@ -2,19 +2,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: bench demo examples test test-long test-lowest lint
+.PHONY: bench coverage demo docs lint test test-long test-lowest
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs,test]"
 	touch $@
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/plot_quickstart.py
 
-examples: $(VENV)/installed
-	printf '%s\n' $(filter-out examples/plot_quickstart.py, $(wildcard examples/plot_*.py)) | \
-		OMP_NUM_THREADS=1 xargs -t -n 1 -P 2 $(BIN)/python
+docs: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W -n --keep-going -q docs docs/_build
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n auto
@@ -22,9 +21,13 @@ test: $(VENV)/installed
 test-long: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n auto -m ""
 
+coverage: $(VENV)/installed
+	$(BIN)/python -m pytest -q -n auto --cov --cov-report term-missing:skip-covered
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -35,4 +38,4 @@ test-lowest: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable ".[test]"
 	.venv-lowest/bin/python -m pytest -q -n auto -W default --ignore tests/benchmarks \
-		--ignore tests/examples --ignore tests/contracts/test_readme.py
+		--ignore tests/examples --ignore tests/contracts/test_pages.py

@@ -76,4 +76,4 @@ for name, colour in zip(table, ["0.7", "0.4", "tab:blue"], strict=True):
 ax.axhline(bound, color="tab:orange", linestyle="--", label="student alone, whole season")
 ax.set(xlabel="day on which the map is due", ylabel="weighted F-measure")
 ax.legend(loc="lower right")
-figure.savefig("early_season.png", dpi=120)
+plt.show()

@@ -1,6 +1,6 @@
 """
-From images to a map
-====================
+A map from radar in ten minutes
+===============================
 
 A landscape of fields is simulated: Sentinel-1 images with speckle, Sentinel-2 images with clouds,
 each a GeoTIFF, and the fields' outlines in a GeoPackage. A third of the fields are surveyed. From
@@ -16,6 +16,8 @@ but as series: there is nothing to map.)
 Needs the extras ``geo`` and ``plot``.
 """
 
+# %%
+# What is imported, and what the scene is like.
 import tempfile
 from pathlib import Path
 
@@ -53,6 +55,11 @@ COLORS = {
     "Vines": (130, 60, 120),
     "Water": (70, 130, 200),
 }
+
+# %%
+# A scene to map
+# --------------
+# Fields with crooked borders, a series of both sensors for each, speckle and clouds.
 
 
 def draw_fields(n_side, rng):
@@ -112,6 +119,14 @@ def write_scene(folder, n_side, random_state):
     return sits, radar_paths, optical_paths
 
 
+# %%
+# From images to a map
+# --------------------
+# This is what you would write for your own images. `open_stack` reads nothing yet; `object_series`
+# reads what the fields touch. The classifier learns twice, with and without pairs, to show what
+# they are worth.
+
+
 def main(folder, n_side=24):
     """Simulate a scene, map it, and return the objects with what was predicted."""
     sits, radar_paths, optical_paths = write_scene(folder, n_side, random_state=0)
@@ -151,6 +166,12 @@ def main(folder, n_side=24):
     return objects
 
 
+# %%
+# Look at it
+# ----------
+# The map's file says its grid, its colours and the names of its classes.
+
+
 def open_map(path):
     """Return a map's image (height, width, 3), its extent and the colour of each class."""
     with rasterio.open(path) as file:
@@ -163,7 +184,7 @@ def open_map(path):
 
 
 def plot(folder, objects):
-    """Save the truth, the two maps and the confidence as a figure."""
+    """Show the truth, the two maps and the confidence."""
     image, extent, legend = open_map(folder / "cover.tif")
     left, right, bottom, top = extent
     with rasterio.open(folder / "confidence.tif") as file:
@@ -180,10 +201,12 @@ def plot(folder, objects):
         ax.set_ylim(bottom, top)
     patches = [Patch(color=color, label=name) for name, color in legend.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
-    figure.savefig("plot_map.png", dpi=120)
-    print("Figure saved: plot_map.png")
+    plt.show()
 
 
+# %%
+# Fields that were not surveyed, by their true class; then what radar says of the fields, of every
+# pixel, and how sure it is.
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         plot(Path(name), main(Path(name)))

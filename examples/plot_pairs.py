@@ -13,6 +13,7 @@ there are no X_unlabeled, training rows without their label take their place.
 # 1,000 simulated fields of which 200 train and 800 test, twice over, and 300 pairs. Nets of two
 # members in place of eight, no trial before the lesson and two splits, so that 18 fits take a
 # minute. For evidence, take the default and `cv=None`, which is ten splits.
+import matplotlib.pyplot as plt
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from sklearn_gkd import GKDClassifier
@@ -47,5 +48,5 @@ print(worth_in_labels(results).round(3).to_string())
 
 # %%
 # The same as a picture: the dotted lines lead from the score with pairs to those labels.
-display = LabelEfficiencyDisplay.from_results(results)
-display.figure_.savefig("pairs.png", dpi=120)
+LabelEfficiencyDisplay.from_results(results)
+plt.show()

@@ -68,4 +68,4 @@ ax.set(
     ylabel="accuracy of the student, on radar alone",
 )
 ax.legend()
-fig.savefig("partial_optical.png", dpi=120)
+plt.show()

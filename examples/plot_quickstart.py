@@ -13,8 +13,6 @@ labels and, wherever there is a pair, from the teacher.
 # Simulated fields of seven classes: 100 with a label, 500 pairs without, and 3,000 to test. A
 # field has 31 radar dates (VV, VH in dB) and 23 optical dates (four reflectances and NDVI). Series
 # are raw: the nets scale them themselves.
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -96,6 +94,5 @@ by_class.set(
 )
 by_class.legend(loc="lower left")
 
-path = Path("quickstart.png")
-figure.savefig(path, dpi=120)
-print(f"Figure saved to {path.resolve()}")
+figure.savefig("quickstart.png", dpi=120)
+print("Figure saved: quickstart.png")

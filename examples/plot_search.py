@@ -70,4 +70,4 @@ ax.errorbar(results["mean_test_score"], labels, xerr=results["std_test_score"], 
 ax.axvline(forest.best_score_, color="0.5", linestyle="--", label="random forest")
 ax.set(xlabel="accuracy, mean and standard deviation over 3 folds", title="Candidates")
 ax.legend(loc="lower right")
-fig.savefig("search.png", dpi=120)
+plt.show()

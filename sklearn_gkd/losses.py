@@ -102,12 +102,25 @@ class LabelLoss(nn.Module):
         Weight of the rows of each class; None weighs them alike.
     """
 
-    def __init__(self, class_weight=None):
+    def __init__(self, class_weight: Any = None) -> None:
         super().__init__()
         self.class_weight = class_weight
 
-    def forward(self, output, target):
-        """Return the weighted mean over the labelled rows; 0 where there is none."""
+    def forward(self, output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+        """Compute the loss of a batch.
+
+        Parameters
+        ----------
+        output : tuple of Tensor
+            Logits and features of the net.
+        target : sequence of Tensor
+            As described in the class.
+
+        Returns
+        -------
+        Tensor
+            The weighted mean over the labelled rows; 0 where there is none.
+        """
         logits, labels = output[0], target[0]
         weights = row_weights(labels, self.class_weight, sample_weight_of(target))
         if logits.ndim > 2:
@@ -132,7 +145,11 @@ class DistillationLoss(nn.Module):
         See `LabelLoss`.
     """
 
-    def __init__(self, weights: LossWeights = LossWeights(), class_weight=None):  # noqa: B008
+    def __init__(
+        self,
+        weights: LossWeights = LossWeights(),  # noqa: B008
+        class_weight: Any = None,
+    ) -> None:
         super().__init__()
         self.weights = weights
         self.label_loss = LabelLoss(class_weight)
@@ -140,8 +157,21 @@ class DistillationLoss(nn.Module):
         self.uses_features = weights.uses_features
         self.uses_decisions = weights.uses_decisions
 
-    def forward(self, output, target):
-        """Return the weighted sum. A term of weight 0 is not computed."""
+    def forward(self, output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+        """Compute the loss of a batch. A term of weight 0 is not computed.
+
+        Parameters
+        ----------
+        output : tuple of Tensor
+            Logits and features of the net.
+        target : sequence of Tensor
+            As described in the class.
+
+        Returns
+        -------
+        Tensor
+            The weighted sum of the terms.
+        """
         logits, features = output
         teacher_logits, teacher_features, taught = target[1:4]
         sample_weight = sample_weight_of(target)
@@ -169,7 +199,7 @@ def sample_weight_of(target: Sequence[Tensor]) -> Tensor | None:
     return target[-1] if len(target) in (2, 5) else None
 
 
-def row_weights(labels: Tensor, class_weight, sample_weight: Tensor | None = None) -> Tensor:
+def row_weights(labels: Tensor, class_weight: Any, sample_weight: Tensor | None = None) -> Tensor:
     """Return the weight of each row: its own times its class's, and 0 without a label (-1)."""
     weights = (labels >= 0).float()
     if sample_weight is not None:

@@ -124,6 +124,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         self
+            Itself.
 
         Raises
         ------

@@ -33,7 +33,7 @@ class SeriesClassifier(NetClassifier):
         As `GKDClassifier`'s student. "mlp" has a ReLU after its layer of features, as the paper's
         competitor does and its student does not.
     n_channels, max_epochs, batch_size, lr, validation_fraction, n_iter_no_change, class_weight, \
-checkpoint, device, random_state, verbose
+checkpoint, device, random_state, verbose : object
         See `GKDClassifier`.
 
     Attributes
@@ -48,7 +48,7 @@ checkpoint, device, random_state, verbose
         (T, C) of the series.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, where X was a DataFrame.
 
     References
@@ -131,6 +131,7 @@ checkpoint, device, random_state, verbose
         Returns
         -------
         self
+            Itself, fitted.
 
         Raises
         ------
@@ -220,14 +221,17 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             What prediction will have too.
         y : array-like of shape (n,)
             Class of each row.
+        X_priv : ignored
+            So that the call is `GKDClassifier.fit`'s.
         sample_weight : array-like of shape (n,), default=None
             Handed on to the estimator, which must take it.
-        X_priv, groups, X_unlabeled, X_priv_unlabeled, X_val, y_val, X_priv_val : ignored
+        groups, X_unlabeled, X_priv_unlabeled, X_val, y_val, X_priv_val : ignored
             So that the call is `GKDClassifier.fit`'s.
 
         Returns
         -------
         self
+            Itself, fitted.
         """
         table, _ = as_table(X, "X")
         weights = {}
@@ -250,10 +254,12 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, T, C) or (n, n_features)
+            As in `fit`.
 
         Returns
         -------
         ndarray of shape (n,)
+            Of ``classes_``.
         """
         check_is_fitted(self)
         return self.estimator_.predict(as_table(X, "X")[0])
@@ -265,10 +271,12 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, T, C) or (n, n_features)
+            As in `fit`.
 
         Returns
         -------
         ndarray of shape (n, n_classes)
+            As of the estimator.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(as_table(X, "X")[0])
@@ -280,10 +288,12 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, T, C) or (n, n_features)
+            As in `fit`.
 
         Returns
         -------
         ndarray of shape (n, n_classes)
+            As of the estimator.
         """
         check_is_fitted(self)
         return self.estimator_.predict_log_proba(as_table(X, "X")[0])
@@ -295,10 +305,12 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, T, C) or (n, n_features)
+            As in `fit`.
 
         Returns
         -------
         ndarray of shape (n,) or (n, n_classes)
+            As of the estimator.
         """
         check_is_fitted(self)
         return self.estimator_.decision_function(as_table(X, "X")[0])
@@ -309,6 +321,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, T, C) or (n, n_features)
+            As in `fit`.
         y : array-like of shape (n,)
             Class of each row.
         sample_weight : array-like of shape (n,), default=None
@@ -317,6 +330,7 @@ class IgnorePrivileged(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         float
+            The higher, the better.
         """
         check_is_fitted(self)
         if not hasattr(self.estimator_, "score"):

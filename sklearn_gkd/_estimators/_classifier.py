@@ -139,7 +139,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         (T, C) of X and of X_priv.
     n_features_in_ : int
         T * C of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, where X was a DataFrame.
 
     See Also
@@ -291,6 +291,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         Returns
         -------
         self
+            Itself, fitted.
 
         Raises
         ------

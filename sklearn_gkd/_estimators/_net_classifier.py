@@ -95,6 +95,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         Returns
         -------
         ndarray of shape (n,)
+            Of ``classes_``.
         """
         return np.concatenate(
             [Classes(self.classes_).decode(logits) for logits in self._outputs(X)]

@@ -36,7 +36,8 @@ class GKDGridSearchCV(GridSearchCV):
     estimator : estimator
         A GKDClassifier, or a Pipeline or other estimator with one as a parameter. Without a
         random_state, its candidates are all given the same seeds.
-    param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+    param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, \
+return_train_score : object
         As in `sklearn.model_selection.GridSearchCV`.
 
     Attributes
@@ -84,6 +85,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         Returns
         -------
         self
+            Itself, fitted.
         """
         prefix, classifier = _classifier_within(self.estimator)
         if classifier is None:

@@ -64,7 +64,9 @@ def fetch_french_parcels(data_home: str | os.PathLike | None = None) -> Bunch:
         groups : ndarray of shape (487,), str
             Cell of 0.1 degrees that the parcel lies in, for spatially disjoint splits.
         class_names, bands_s1, bands_s2, dates_s1, dates_s2 : ndarrays of str
+            What the arrays hold.
         sample_id, lat, lon : ndarrays of shape (487,)
+            Identifier in the source, and place in degrees.
 
     Raises
     ------

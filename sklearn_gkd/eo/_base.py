@@ -53,6 +53,7 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
         Returns
         -------
         self
+            Itself, fitted.
 
         Raises
         ------
@@ -97,7 +98,7 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
         Returns
         -------
         ndarray, 3-D where X is and a table where X is one
-            float32 if X is, float64 otherwise. With ``set_output``, or scikit-learn's
+            Of float32 if X is, float64 otherwise. With ``set_output``, or scikit-learn's
             ``set_config(transform_output=...)``, a table is a DataFrame.
 
         Raises

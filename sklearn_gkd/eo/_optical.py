@@ -34,7 +34,7 @@ class CloudMask(SeriesTransformer):
         Steps and channels of the training series, with the mask.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; defined when X is a table with string column names.
 
     Raises
@@ -92,6 +92,7 @@ class CloudMask(SeriesTransformer):
         Returns
         -------
         ndarray of str
+            One for each column of `transform`.
         """
         return np.delete(self._names_in(input_features), self.channel, axis=1).ravel()
 
@@ -128,7 +129,7 @@ class SpectralIndices(SeriesTransformer):
         Steps and channels of the training series, without indices.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; defined when X is a table with string column names.
 
     Raises
@@ -206,6 +207,7 @@ class SpectralIndices(SeriesTransformer):
         Returns
         -------
         ndarray of str
+            One for each column of `transform`.
         """
         names = self._names_in(input_features)
         added = [

@@ -43,7 +43,7 @@ def from_decibel(decibel):
     Returns
     -------
     ndarray of the shape of decibel
-        float32 if decibel is, float64 otherwise.
+        Of float32 if decibel is, float64 otherwise.
 
     Examples
     --------

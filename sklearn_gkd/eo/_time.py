@@ -39,7 +39,7 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
         Steps and channels of the training series.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; defined when X is a table with string column names.
 
     Raises
@@ -136,7 +136,7 @@ class Resample(SeriesTransformer):
         Steps and channels of the training series.
     n_features_in_ : int
         T * C.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; defined when X is a table with string column names.
 
     Raises
@@ -192,6 +192,7 @@ class Resample(SeriesTransformer):
         Returns
         -------
         ndarray of str
+            One for each column of `transform`.
         """
         channels = [
             str(name).rpartition("_")[0] or str(name) for name in self._names_in(input_features)[0]

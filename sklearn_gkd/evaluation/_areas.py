@@ -36,6 +36,8 @@ def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95
     Returns
     -------
     Bunch
+        Of these, each margin half of a confidence interval:
+
         accuracy, accuracy_margin : float
             Overall accuracy.
         classes : DataFrame

@@ -82,6 +82,7 @@ class GainDisplay:
         Returns
         -------
         GainDisplay
+            With its figure drawn.
         """
         check_results(results)
         check_metric(results, metric)
@@ -108,6 +109,7 @@ class GainDisplay:
         Returns
         -------
         GainDisplay
+            With its figure drawn.
         """
         n_methods = len(self.table)
         if ax is None:
@@ -207,6 +209,7 @@ class TrainingCurvesDisplay:
         Returns
         -------
         TrainingCurvesDisplay
+            With its figure drawn.
         """
         check_is_fitted(estimator)
         roles = ("teacher", "student", "network")
@@ -230,6 +233,7 @@ class TrainingCurvesDisplay:
         Returns
         -------
         TrainingCurvesDisplay
+            With its figure drawn.
         """
         labels = {"train_loss": "training loss", "valid_acc": "validation accuracy"}
         shown = [name for name in labels if any(name in curves for curves in self.curves.values())]
@@ -298,6 +302,7 @@ class ClassGainDisplay:
         Returns
         -------
         ClassGainDisplay
+            With its figure drawn.
         """
         if labels is None:
             labels = unique_labels(y_true, y_pred, y_baseline)
@@ -318,6 +323,7 @@ class ClassGainDisplay:
         Returns
         -------
         ClassGainDisplay
+            With its figure drawn.
         """
         n_classes = len(self.f_measures)
         if ax is None:

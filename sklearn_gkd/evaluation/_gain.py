@@ -88,7 +88,7 @@ def privileged_gain(
     See Also
     --------
     gain_table : Differences and their intervals.
-    evaluation.GainDisplay : Draws them.
+    GainDisplay : Draws them.
 
     References
     ----------

@@ -47,6 +47,7 @@ class SeriesImportanceDisplay:
         Returns
         -------
         SeriesImportanceDisplay
+            With its figure drawn.
         """
         columns = {"importance", "std"}
         if not columns <= set(table.columns) or list(table.index.names) not in KEYS.values():
@@ -62,14 +63,17 @@ class SeriesImportanceDisplay:
 
         Parameters
         ----------
-        estimator, X, y, **params
+        estimator, X, y : object
             As in `evaluation.series_importance`.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
+        **params
+            As in `evaluation.series_importance`.
 
         Returns
         -------
         SeriesImportanceDisplay
+            With its figure drawn.
         """
         return cls.from_importance(series_importance(estimator, X, y, **params), ax=ax)
 
@@ -84,6 +88,7 @@ class SeriesImportanceDisplay:
         Returns
         -------
         SeriesImportanceDisplay
+            With its figure drawn.
         """
         if ax is None:
             ax = pyplot().subplots(figsize=(7, 3), layout="constrained")[1]

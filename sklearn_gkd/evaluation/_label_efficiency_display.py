@@ -75,6 +75,7 @@ class LabelEfficiencyDisplay:
         Returns
         -------
         LabelEfficiencyDisplay
+            With its figure drawn.
         """
         check_efficiency(results, metric)
         rows = results[results["metric"] == metric]
@@ -102,6 +103,7 @@ class LabelEfficiencyDisplay:
         Returns
         -------
         LabelEfficiencyDisplay
+            With its figure drawn.
         """
         if ax is None:
             ax = pyplot().subplots(figsize=(7, 4.5), layout="constrained")[1]

@@ -27,8 +27,8 @@ def train_valid_test_split(y, *, sizes=(0.5, 0.2, 0.3), groups=None, random_stat
 
     Returns
     -------
-    train, valid, test : ndarray of int
-        Sorted row indices.
+    tuple of 3 ndarrays of int
+        Sorted row indices of training, validation and test rows.
 
     Raises
     ------

@@ -68,7 +68,18 @@ class CNN(nn.Module):
         self.head = Head(len(shapes) * filters[-1], head, n_classes)
 
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (n, n_classes) and features (n, n_views * filters[-1])."""
+        """Classify the series of each view.
+
+        Parameters
+        ----------
+        *views : Tensor of shape (n, T, C)
+            A tensor for each view.
+
+        Returns
+        -------
+        tuple of Tensor
+            Logits and features, of shapes (n, n_classes) and (n, n_views * filters[-1]).
+        """
         averages = [
             branch(view.transpose(1, 2)).mean(dim=2)
             for branch, view in zip(self.branches, views, strict=True)
@@ -137,7 +148,18 @@ class MLP(nn.Module):
         self.head = Head(features, head, n_classes)
 
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (n, n_classes) and features (n, features)."""
+        """Classify the series of each view.
+
+        Parameters
+        ----------
+        *views : Tensor of shape (n, T, C)
+            A tensor for each view.
+
+        Returns
+        -------
+        tuple of Tensor
+            Logits and features, of shapes (n, n_classes) and (n, features).
+        """
         features = self.body(as_table(views))
         return self.head(features), features
 
@@ -207,10 +229,19 @@ class MLPEnsemble(nn.Module):
         )
 
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and the members' features side by side, (n, n_members * features).
+        """Classify the series of each view.
 
-        The logits are each member's, (n, n_members, n_classes), in training, and otherwise the
-        logarithms of their mean probabilities, (n, n_classes).
+        Parameters
+        ----------
+        *views : Tensor of shape (n, T, C)
+            A tensor for each view.
+
+        Returns
+        -------
+        tuple of Tensor
+            Logits and features. The logits are each member's, (n, n_members, n_classes), in
+            training, and otherwise the logarithms of their mean probabilities, (n, n_classes). The
+            features are the members', side by side, (n, n_members * features).
         """
         logits, features = (of_member.transpose(0, 1) for of_member in self.of_members(views))
         if not self.training:
@@ -218,7 +249,18 @@ class MLPEnsemble(nn.Module):
         return logits, features.flatten(1)
 
     def of_members(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return logits (n_members, n, n_classes) and features (n_members, n, features)."""
+        """Classify the series of each view by each member.
+
+        Parameters
+        ----------
+        views : sequence of Tensor of shape (n, T, C)
+            A tensor for each view.
+
+        Returns
+        -------
+        tuple of Tensor
+            Logits and features, of shapes (n_members, n, n_classes) and (n_members, n, features).
+        """
         features = self.body(as_table(views).expand(self.n_members, -1, -1))
         return self.head(features), features
 

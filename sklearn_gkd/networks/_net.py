@@ -22,6 +22,8 @@ class SeriesNet(ClassifierMixin, NeuralNet):
     ----------
     module : str or nn.Module class, default="mlp"
         A name in `NETWORKS`, or a network as described in `networks`.
+    criterion : nn.Module class, default=CrossEntropyLoss
+        As in skorch. A student's is set by the estimator.
     optimizer : callable, default=Adam with one fused kernel
         As in skorch.
     lr : float, default=1e-3
@@ -101,6 +103,7 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         Returns
         -------
         ndarray of int of shape (n,)
+            Codes of the classes.
         """
         return self.predict_proba(X).argmax(axis=1)
 
@@ -124,6 +127,18 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         """Return the parameters; without `deep`, those of skorch only where they were changed.
 
         These are what `clone` needs, and what a repr should show.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return the network's and the optimizer's, too.
+        **kwargs
+            As in skorch.
+
+        Returns
+        -------
+        dict
+            Parameters by name.
         """
         params = super().get_params(deep=deep, **kwargs)
         if deep:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from inspect import ismodule
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ import sklearn_gkd
 PACKAGE = Path(sklearn_gkd.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+ROOMS = ["sklearn_gkd", "sklearn_gkd.losses"] + [
+    ".".join(["sklearn_gkd", *path.parent.relative_to(PACKAGE).parts])
+    for path in sorted(PACKAGE.glob("[a-z]*/**/__init__.py"))
+]
 MAX_LINES = 400
 
 
@@ -90,3 +95,21 @@ def test_compat_alone_imports_private_names_of_scikit_learn():
 def test_no_module_is_long():
     n_lines = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
     assert {module for module, n in n_lines.items() if n > MAX_LINES} == set()
+
+
+def test_the_reference_has_every_public_name():
+    listed = set()
+    for page in (ROOT / "docs" / "reference").glob("*.md"):
+        text = page.read_text()
+        listed |= set(re.findall(r"py:data:: (\S+)", text))
+        for block in re.findall(r"```{eval-rst}\n(\.\. currentmodule::.*?)```", text, re.DOTALL):
+            module, *names = re.findall(r"^(?:\.\. currentmodule:: |   )(\w\S*)$", block, re.M)
+            listed |= {f"{module}.{name}" for name in names}
+    rooms = [importlib.import_module(room) for room in ROOMS]
+    public = {
+        f"{room.__name__}.{name}"
+        for room in rooms
+        for name in room.__all__
+        if not ismodule(getattr(room, name))
+    }
+    assert listed == public

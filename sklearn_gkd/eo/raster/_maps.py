@@ -97,7 +97,7 @@ def predict_map(
     sieve : int, default=1
         Minimum mapping unit: patches (of pixels that share a side) of fewer pixels than this take
         the class of their largest neighbour in `out`. The other files stay as they are.
-    indices, offset, mask, mask_values, mask_bits
+    indices, offset, mask, mask_values, mask_bits : object
         As in `object_series`: pixels that the mask marks have no data on that date, and indices
         are computed in each pixel, after mask and offset, and follow the bands of each date.
     tolerance : float, default=6
@@ -110,17 +110,17 @@ def predict_map(
     Path
         `out`.
 
-    Warns
-    -----
-    UserWarning
-        If the estimator was fitted on named columns, as `object_series` gives them.
-
     Raises
     ------
     ValueError
         If the stack is not one, or does not have the estimator's dates, bands and indices, if a
         class has no proper name or colour, or if two outputs are one file or one is a file of the
         stack.
+
+    Warns
+    -----
+    UserWarning
+        If the estimator was fitted on named columns, as `object_series` gives them.
 
     See Also
     --------

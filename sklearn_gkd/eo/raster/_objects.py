@@ -101,17 +101,17 @@ def object_series(
         year, so that a model also takes next year's. ``attrs["dates"]`` has the dates. NaN where a
         polygon has no data.
 
-    Warns
-    -----
-    UserWarning
-        Names the polygons that are empty, invalid or outside of the stack: their rows are NaN.
-
     Raises
     ------
     ValueError
         If stack or polygons lack a CRS, if an object's name is not unique, if an object is a line,
         if a band other than the mask holds classes, or if the stack has no acquisition near a day
         of `like`.
+
+    Warns
+    -----
+    UserWarning
+        Names the polygons that are empty, invalid or outside of the stack: their rows are NaN.
 
     References
     ----------

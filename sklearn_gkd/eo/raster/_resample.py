@@ -46,7 +46,7 @@ def resample_stack(
         stack, or of the year before or after where that is what the stack covers.
     tolerance : float, default=6
         Days by which a date may lie before the first acquisition or after the last.
-    offset, mask, mask_values, mask_bits
+    offset, mask, mask_values, mask_bits : object
         As in `object_series`, for the dates of the stack: pixels that the mask marks are gaps. Do
         not give them again to what uses the result, which has no mask.
 

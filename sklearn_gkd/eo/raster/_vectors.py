@@ -56,16 +56,16 @@ def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabili
         predicted; both are missing where the series has no data, or gaps that the estimator does
         not take.
 
-    Warns
-    -----
-    UserWarning
-        Names the polygons that have no row in `series`.
-
     Raises
     ------
     ValueError
         If no polygon has a row in `series`, if a name repeats, if `out` has another ending, or if
         the file cannot tell two columns' names apart.
+
+    Warns
+    -----
+    UserWarning
+        Names the polygons that have no row in `series`.
 
     Examples
     --------

@@ -1,6 +1,5 @@
-"""The README's Python runs as it stands, snippet by snippet, on small data."""
+"""The README's and the site's Python runs as it stands, page by page, on small data."""
 
-import ast
 import re
 from pathlib import Path
 
@@ -11,10 +10,14 @@ import pytest
 import sklearn_gkd
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import make_sits
-from sklearn_gkd.networks import SeriesNet
 
-README = Path(sklearn_gkd.__file__).parents[1] / "README.md"
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+ROOT = Path(sklearn_gkd.__file__).parents[1]
+SNIPPETS = {
+    path.relative_to(ROOT).as_posix(): snippets
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+    if (snippets := re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.M))
+}
+TESTED_BELOW = {"README.md", "docs/guide/help.md", "docs/guide/map.md", "docs/guide/shell.md"}
 
 mpl.use("agg")
 
@@ -24,27 +27,23 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def run(start, **names):
-    """Run the snippet that has this line, after the imports of those before it."""
-    [number] = [i for i, snippet in enumerate(SNIPPETS) if start in snippet]
-    for earlier in SNIPPETS[:number]:
-        for node in ast.parse(earlier).body:
-            if isinstance(node, (ast.Import, ast.ImportFrom)):
-                exec(ast.unparse(node), names)
-    exec(compile(SNIPPETS[number], f"README.md, snippet {number + 1}", "exec"), names)
+@pytest.fixture
+def short_fits(monkeypatch):
+    """Two passes in place of the default's, so that a page takes seconds."""
+    defaults = GKDClassifier.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "max_epochs", 2)
+
+
+def run(page, **names):
+    """Run the snippets of a page, one after the other, and return what they made."""
+    names["__name__"] = "__main__"
+    for number, snippet in enumerate(SNIPPETS[page], start=1):
+        exec(compile(snippet, f"{page}, snippet {number}", "exec"), names)
     return names
 
 
-@pytest.fixture
-def small_fit():
-    sits = make_sits(60, random_state=0)
-    net = SeriesNet("mlp", module__width=8, max_epochs=1)
-    clf = GKDClassifier(net, net, random_state=0).fit(sits.X_s1, sits.y, X_priv=sits.X_s2)
-    return {"clf": clf, "X_s1": sits.X_s1}
-
-
-def test_first_snippet(capsys):
-    names = run("sits = make_sits(3100, n_unlabeled=1000, random_state=0)")
+def test_readme(capsys):
+    names = run("README.md")
     assert names["clf"].distillation_.used
     printed = capsys.readouterr()
     assert 0.6 < float(printed.out) < 1
@@ -52,25 +51,26 @@ def test_first_snippet(capsys):
     assert "student: 100%" in printed.err
 
 
-def test_own_data(npz):
-    npz.rename("fields.npz")
-    names = run('load_sits("fields.npz")')
-    predicted = names["clf"].predict(names["sits"].X_s1)
-    assert set(predicted) <= {"crops", "forest", "water"}
-
-
-def test_keeping_a_model(small_fit):
+@pytest.mark.filterwarnings("ignore::sklearn_gkd.exceptions.PrivilegedInformationWarning")
+@pytest.mark.parametrize("page", sorted(SNIPPETS.keys() - TESTED_BELOW))
+def test_page(page, npz, short_fits):
     pytest.importorskip("onnx", reason="needs the extra onnx")
-    run('save_model(clf, "radar.safetensors")', **small_fit)
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    npz.rename("fields.npz")
+    run(page)
+
+
+def test_from_the_shell(npz, monkeypatch, short_fits):
+    monkeypatch.setattr("sys.argv", ["learn.py", str(npz), "radar.safetensors"])
+    run("docs/guide/shell.md")
     assert Path("radar.safetensors").stat().st_size > 0
-    assert Path("radar.onnx").stat().st_size > 0
 
 
 @pytest.mark.long
 def test_does_it_help(capsys):
     sits = make_sits(80, n_unlabeled=20, random_state=0)
     run(
-        "results = privileged_gain(",
+        "docs/guide/help.md",
         X=sits.X_s1,
         y=sits.y,
         X_priv=sits.X_s2,
@@ -81,7 +81,7 @@ def test_does_it_help(capsys):
     assert Path("gain.png").stat().st_size > 0
 
 
-def test_from_images_to_a_map(tmp_path):
+def test_from_images_to_a_map(short_fits):
     rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
     geopandas = pytest.importorskip("geopandas")
     shapely = pytest.importorskip("shapely")
@@ -103,7 +103,7 @@ def test_from_images_to_a_map(tmp_path):
 
     with pytest.warns(UserWarning, match="Pixels are noisier"):
         names = run(
-            'geopandas.read_file("fields.gpkg")',
+            "docs/guide/map.md",
             s1_paths=[write(f"s1_{i}.tif", 2, -12) for i in range(3)],
             s1_dates=["2023-01-05", "2023-02-05", "2023-03-05"],
             s2_paths=[write(f"s2_{i}.tif", 4, 2000) for i in range(2)],
@@ -111,15 +111,8 @@ def test_from_images_to_a_map(tmp_path):
         )
     assert names["data"].X.shape == (27, 6)
     assert names["data"].X_unlabeled.shape == (9, 6)
+    assert names["pairs"].X_priv_unlabeled.shape == (20, 10)
     assert len(geopandas.read_file("crops.gpkg")) == 36
     for path in ("crops.tif", "confidence.tif"):
         with rasterio.open(path) as file:
             assert file.shape == (size, size)
-
-
-def test_every_snippet_is_run():
-    tests = Path(__file__).read_text()
-    starts = re.findall(r"""run\(\s*(['"])(.+?)\1[,)]""", tests)
-    assert len(SNIPPETS) == 5
-    for snippet in SNIPPETS:
-        assert sum(start in snippet for _, start in starts) == 1
