@@ -1,6 +1,7 @@
 from . import datasets, eo, evaluation, exceptions, losses, networks, persistence
-from ._estimators._baselines import IgnorePrivileged, SeriesClassifier
+from ._estimators._baselines import SeriesClassifier, SeriesRegressor
 from ._estimators._classifier import GKDClassifier
+from ._estimators._ignoring import IgnorePrivileged
 from ._estimators._paper import PAPER_SETTINGS
 from ._search._grid_search import GKDGridSearchCV
 from ._versions import show_versions
@@ -14,6 +15,7 @@ __all__ = [
     "InterruptedFitWarning",
     "PrivilegedInformationWarning",
     "SeriesClassifier",
+    "SeriesRegressor",
     "datasets",
     "eo",
     "evaluation",

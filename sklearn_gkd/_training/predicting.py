@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.series import Scaling, Shape
 from sklearn_gkd._training.batches import Batches, SeriesDataset
-from sklearn_gkd.networks._architectures import CNN, MLP, MLPEnsemble
+from sklearn_gkd.networks._architectures import CNN, MLP, Averages, MLPEnsemble
 
 PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, an eighth
 
@@ -32,6 +32,8 @@ class Standardized(nn.Module):
         See `networks`.
     output_bias : sequence of float or None
         Added to the output layer's first bias, in a network of this package.
+    averages : {"probabilities", "outputs"}, default="probabilities"
+        Of an ensemble of this package: see `MLPEnsemble`.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Standardized(nn.Module):
         shapes,
         n_classes,
         output_bias: Sequence[float] | None = None,
+        averages: Averages = "probabilities",
         **params,
     ):
         super().__init__()
@@ -48,52 +51,62 @@ class Standardized(nn.Module):
         if output_bias is not None and isinstance(self.network, CNN | MLP | MLPEnsemble):
             with torch.no_grad():
                 self.network.head[-1].get_parameter("bias").add_(torch.tensor(output_bias))
+        if isinstance(self.network, MLPEnsemble):
+            self.network.averages = averages
         for i, (mean, scale) in enumerate(scalings):
             self.register_buffer(f"mean_{i}", torch.tensor(mean))
             self.register_buffer(f"scale_{i}", torch.tensor(scale))
 
     def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return (logits, features). Of a network without features, they have width 0."""
-        scaled = [
+        return logits_and_features(self.network, self._scaled(views))
+
+    def of_members(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return what an ensemble's members do, (n, k, n_classes) and (n, k, n_features)."""
+        logits, features = self.network.of_members(self._scaled(views))
+        return logits.transpose(0, 1), features.transpose(0, 1)
+
+    def _scaled(self, views: Sequence[Tensor]) -> list[Tensor]:
+        return [
             (view - self.get_buffer(f"mean_{i}")) / self.get_buffer(f"scale_{i}")
             for i, view in enumerate(views)
         ]
-        return logits_and_features(self.network, scaled)
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the network's parameters, by the network's own names."""
         return self.network.named_parameters(*args, **kwargs)
 
 
-def prediction_params(shapes: Sequence[Shape]) -> dict[str, Any]:
-    """Return the parameters of a skorch net by which it reads series and predicts classes."""
+def prediction_params(shapes: Sequence[Shape], averages: Averages) -> dict[str, Any]:
+    """Return the parameters of a skorch net by which it reads series and predicts."""
     return {
         "dataset": SeriesDataset,
         "dataset__shapes": tuple(shapes),
         "iterator_valid": Batches,
         "iterator_valid__n_views": len(shapes),
         "iterator_valid__batch_size": PREDICTION_BATCH,
-        "predict_nonlinearity": _probabilities,
+        "predict_nonlinearity": _probabilities if averages == "probabilities" else _numbers,
     }
 
 
 @torch.inference_mode()
 def outputs(
-    net: NeuralNet, views: Sequence[np.ndarray], device: torch.device
+    net: NeuralNet, views: Sequence[np.ndarray], device: torch.device, of_members: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield a trained net's (logits, features) on the device, batch by batch.
+    """Yield a trained net's (logits, features), or its members', on the device, batch by batch.
 
     On a CPU, those of a row do not depend on the rows beside it, to the last bit. Where the
     device's memory does not hold a batch, it is halved, with a warning.
     """
     module = net.module_ if device.type == "cpu" else copy.deepcopy(net.module_).to(device)
+    call = module.of_members if of_members else module
     start, n_rows = 0, prediction_batch(module)
     while start < len(views[0]):
         batch = [view[start : start + n_rows] for view in views]
         n = len(batch[0])
         try:
             padded = [torch.tensor(_padded(values), device=device) for values in batch]
-            logits, features = module(padded)
+            logits, features = call(padded)
         except torch.OutOfMemoryError:
             if n_rows <= WHOLE:
                 raise
@@ -121,6 +134,11 @@ def logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Te
     if isinstance(output, Tensor):
         return output, output.new_empty(len(output), 0)
     return output
+
+
+def _numbers(outputs: Tensor) -> Tensor:
+    """Return the predicted numbers, (n, k), the mean of members' where there are."""
+    return outputs.mean(dim=-2) if outputs.ndim > 2 else outputs
 
 
 def _probabilities(logits: Tensor) -> Tensor:

@@ -25,7 +25,8 @@ from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_inde
 from sklearn_gkd._common.labels import read_channels
 from sklearn_gkd._common.series import as_table, series_shape
 from sklearn_gkd._estimators._base import BUDGET
-from sklearn_gkd._estimators._baselines import IgnorePrivileged, SeriesClassifier
+from sklearn_gkd._estimators._baselines import SeriesClassifier
+from sklearn_gkd._estimators._ignoring import IgnorePrivileged
 from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
 from sklearn_gkd.evaluation import _budget as budget
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
