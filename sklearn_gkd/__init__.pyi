@@ -3,6 +3,7 @@ from ._estimators._baselines import SeriesClassifier, SeriesRegressor
 from ._estimators._classifier import GKDClassifier
 from ._estimators._ignoring import IgnorePrivileged
 from ._estimators._paper import PAPER_SETTINGS
+from ._estimators._regressor import GKDRegressor
 from ._search._grid_search import GKDGridSearchCV
 from ._versions import show_versions
 from .exceptions import InterruptedFitWarning, PrivilegedInformationWarning
@@ -11,6 +12,7 @@ __all__ = [
     "PAPER_SETTINGS",
     "GKDClassifier",
     "GKDGridSearchCV",
+    "GKDRegressor",
     "IgnorePrivileged",
     "InterruptedFitWarning",
     "PrivilegedInformationWarning",
