@@ -1,7 +1,9 @@
 from . import datasets, eo, evaluation, exceptions, losses, networks, persistence
-from ._estimators._baselines import IgnorePrivileged, SeriesClassifier
+from ._estimators._baselines import SeriesClassifier, SeriesRegressor
 from ._estimators._classifier import GKDClassifier
+from ._estimators._ignoring import IgnorePrivileged
 from ._estimators._paper import PAPER_SETTINGS
+from ._estimators._regressor import GKDRegressor
 from ._search._grid_search import GKDGridSearchCV
 from ._versions import show_versions
 from .exceptions import InterruptedFitWarning, PrivilegedInformationWarning
@@ -10,10 +12,12 @@ __all__ = [
     "PAPER_SETTINGS",
     "GKDClassifier",
     "GKDGridSearchCV",
+    "GKDRegressor",
     "IgnorePrivileged",
     "InterruptedFitWarning",
     "PrivilegedInformationWarning",
     "SeriesClassifier",
+    "SeriesRegressor",
     "datasets",
     "eo",
     "evaluation",

@@ -1,7 +1,8 @@
-"""The paper's losses, Equations 1 to 4.
+"""The paper's losses, Equations 1 to 4, and the same of a quantity in place of classes.
 
 A net's output is ``(logits, features)``. Its target is a sequence of tensors, the labels first and,
-where rows weigh differently, the weight of each row last.
+where rows weigh differently, the weight of each row last. Of a quantity, the logits are the
+predicted numbers, scaled as the labels (n, k) are.
 Where the logits are those of k members, (n, k, n_classes), a row's loss is the mean of theirs.
 The output of m candidates that learn side by side is (m, n, k, n_classes) and (m, n, n_features),
 and the loss is theirs, (m,).
@@ -14,7 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DistillationLoss", "LabelLoss", "feature_reconstruction", "imitation"]
+from sklearn_gkd._common.targets import has_target
+
+__all__ = [
+    "DistillationLoss",
+    "LabelLoss",
+    "QuantityDistillationLoss",
+    "QuantityLoss",
+    "distance",
+    "feature_reconstruction",
+    "imitation",
+]
 
 
 class LossWeights(NamedTuple):
@@ -91,6 +102,33 @@ def imitation(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Ten
     return (divergence * temperature**2).sum(dim=-1)
 
 
+_OF_NUMBERS: dict[str, Any] = {
+    "squared_error": F.mse_loss,
+    "absolute_error": F.l1_loss,
+    "huber": F.huber_loss,
+}
+
+
+def distance(predicted: Tensor, numbers: Tensor, kind: str = "squared_error") -> Tensor:
+    """Distance of predicted numbers from others.
+
+    Parameters
+    ----------
+    predicted, numbers : Tensor of shape (..., k)
+        Scaled numbers of the same rows.
+    kind : {"squared_error", "absolute_error", "huber"}, default="squared_error"
+        Huber's is half the squared error up to a distance of 1, and grows linearly beyond.
+
+    Returns
+    -------
+    Tensor of shape (...)
+        Summed over the k numbers.
+    """
+    numbers = numbers.expand_as(predicted)
+    of_each: Tensor = _OF_NUMBERS[kind](predicted, numbers, reduction="none")
+    return of_each.sum(dim=-1)
+
+
 class LabelLoss(nn.Module):
     """Cross-entropy with the labels (Eq. 1), which are -1 where there is none.
 
@@ -129,6 +167,44 @@ class LabelLoss(nn.Module):
         return _mean_over(_of_members(rows, logits), weights, weights)
 
 
+class QuantityLoss(nn.Module):
+    """Distance from the numbers of a quantity, which are NaN where a row has none.
+
+    Target: ``(numbers,)`` or ``(numbers, sample_weight)``.
+
+    Parameters
+    ----------
+    kind : {"squared_error", "absolute_error", "huber"}, default="squared_error"
+        See `distance`.
+    """
+
+    def __init__(self, kind: str = "squared_error") -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+        """Compute the loss of a batch.
+
+        Parameters
+        ----------
+        output : tuple of Tensor
+            Numbers, standardised, and features of the net.
+        target : sequence of Tensor
+            As described in the class.
+
+        Returns
+        -------
+        Tensor
+            The weighted mean over the labelled rows; 0 where there is none.
+        """
+        predicted, numbers = output[0], target[0]
+        weights = row_weights(numbers, None, sample_weight_of(target))
+        if predicted.ndim > 2:
+            numbers = numbers[:, None]
+        rows = distance(predicted, numbers.nan_to_num(), self.kind)
+        return _mean_over(_of_members(rows, predicted), weights, weights)
+
+
 class DistillationLoss(nn.Module):
     """What the student learns from: labels, the teacher's features and its decisions (Eq. 4).
 
@@ -152,7 +228,7 @@ class DistillationLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.weights = weights
-        self.label_loss = LabelLoss(class_weight)
+        self.label_loss: nn.Module = LabelLoss(class_weight)
         self.uses_labels = weights.uses_labels
         self.uses_features = weights.uses_features
         self.uses_decisions = weights.uses_decisions
@@ -175,7 +251,7 @@ class DistillationLoss(nn.Module):
         logits, features = output
         teacher_logits, teacher_features, taught = target[1:4]
         sample_weight = sample_weight_of(target)
-        alpha, beta, gamma, temperature = self.weights
+        alpha, beta, gamma, _ = self.weights
         loss = logits.new_zeros(())
         if self.uses_labels:
             loss = loss + alpha * self.label_loss(output, target)
@@ -189,9 +265,62 @@ class DistillationLoss(nn.Module):
             rows = feature_reconstruction(features, teacher_features) / n_members
             loss = loss + beta * _mean_over(rows, taught, of_rows)
         if self.uses_decisions:
-            rows = imitation(logits, teacher_logits, temperature)
+            rows = self.of_decisions(logits, teacher_logits)
             loss = loss + gamma * _mean_over(_of_members(rows, logits), taught, of_rows)
         return loss
+
+    def of_decisions(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compare the student's decisions with the teacher's.
+
+        Parameters
+        ----------
+        student, teacher : Tensor of shape (n, n_classes)
+            Their logits; the student's may be those of its members, (n, k, n_classes).
+
+        Returns
+        -------
+        Tensor of shape (n,) or (n, k)
+            See `imitation`.
+        """
+        return imitation(student, teacher, self.weights.temperature)
+
+
+class QuantityDistillationLoss(DistillationLoss):
+    """What the student of a quantity learns from: numbers, the teacher's features and its numbers.
+
+    As `DistillationLoss`, with `QuantityLoss` in place of the cross-entropy and the squared
+    distance between the two nets' numbers in place of the divergence; the temperature is not used.
+
+    Parameters
+    ----------
+    weights : LossWeights
+        Weights of the terms.
+    kind : {"squared_error", "absolute_error", "huber"}, default="squared_error"
+        See `QuantityLoss`.
+    """
+
+    def __init__(
+        self,
+        weights: LossWeights = LossWeights(),  # noqa: B008
+        kind: str = "squared_error",
+    ) -> None:
+        super().__init__(weights)
+        self.label_loss = QuantityLoss(kind)
+
+    def of_decisions(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compare the student's numbers with the teacher's.
+
+        Parameters
+        ----------
+        student, teacher : Tensor of shape (n, k)
+            Standardised numbers; the student's may be those of its members, (n, m, k).
+
+        Returns
+        -------
+        Tensor of shape (n,) or (n, m)
+            Their squared distance.
+        """
+        return distance(student, teacher)
 
 
 def sample_weight_of(target: Sequence[Tensor]) -> Tensor | None:
@@ -200,8 +329,8 @@ def sample_weight_of(target: Sequence[Tensor]) -> Tensor | None:
 
 
 def row_weights(labels: Tensor, class_weight: Any, sample_weight: Tensor | None = None) -> Tensor:
-    """Return the weight of each row: its own times its class's, and 0 without a label (-1)."""
-    weights = (labels >= 0).float()
+    """Return the weight of each row: its own times its class's, and 0 without a label."""
+    weights: Tensor = has_target(labels).float()
     if sample_weight is not None:
         weights = weights * sample_weight
     if class_weight is None:

@@ -6,6 +6,9 @@ from sklearn_gkd.losses import (
     DistillationLoss,
     LabelLoss,
     LossWeights,
+    QuantityDistillationLoss,
+    QuantityLoss,
+    distance,
     feature_reconstruction,
     imitation,
 )
@@ -140,3 +143,75 @@ def test_weights_of_1_change_no_bit(batch):
         some = dict(list(batch.items())[:kept])
         loss = LabelLoss([1.0, 2.0, 5.0]) if kept == 3 else DistillationLoss()
         assert evaluate(loss, {**some, "weights": np.ones(5)}) == evaluate(loss, some)
+
+
+@pytest.fixture
+def numbers():
+    """Two numbers of each of five rows, of which the fourth has no label."""
+    rng = np.random.RandomState(0)
+    labels = rng.normal(size=(5, 2))
+    labels[3] = np.nan
+    return {
+        "logits": 2 * rng.normal(size=(5, 2)),
+        "features": rng.normal(size=(5, 4)),
+        "labels": labels,
+        "teacher_logits": rng.normal(size=(5, 2)),
+        "teacher_features": rng.normal(size=(5, 4)),
+        "taught": np.array([1.0, 0.0, 1.0, 1.0, 0.0]),
+    }
+
+
+OF_NUMBERS = {
+    "squared_error": np.square,
+    "absolute_error": np.abs,
+    "huber": lambda e: np.where(np.abs(e) < 1, e**2 / 2, np.abs(e) - 0.5),
+}
+
+
+@pytest.mark.parametrize("kind", OF_NUMBERS)
+def test_loss_of_a_quantity(numbers, kind):
+    errors = OF_NUMBERS[kind](numbers["logits"] - numbers["labels"]).sum(axis=1)
+    assert evaluate(QuantityLoss(kind), numbers) == pytest.approx(np.nanmean(errors))
+    teacher = torch.tensor(numbers["teacher_logits"])
+    rows = distance(torch.tensor(numbers["logits"]), teacher, kind)
+    expected = OF_NUMBERS[kind](numbers["logits"] - numbers["teacher_logits"]).sum(axis=1)
+    np.testing.assert_allclose(rows, expected)
+
+
+def test_distillation_of_a_quantity_is_by_the_rows_of_a_batch(numbers):
+    loss = QuantityDistillationLoss(LossWeights(0.7, 0.5, 3.0), "absolute_error")
+    label = np.nanmean(np.abs(numbers["logits"] - numbers["labels"]).sum(axis=1))
+    taught = numbers["taught"] / 5
+    of_features = squared_distances(numbers) @ taught
+    of_numbers = ((numbers["logits"] - numbers["teacher_logits"]) ** 2).sum(axis=1) @ taught
+    expected = 0.7 * label + 0.5 * of_features + 3 * of_numbers
+    assert evaluate(loss, numbers) == pytest.approx(expected)
+
+
+def test_rows_of_a_quantity_weigh_as_told_and_those_without_a_label_have_no_gradient(numbers):
+    weights = np.array([0.5, 2.0, 1.0, 3.0, 0.5])
+    predicted = torch.tensor(numbers["logits"], requires_grad=True)
+    loss = QuantityLoss()((predicted,), (torch.tensor(numbers["labels"]), torch.tensor(weights)))
+    errors = ((numbers["logits"] - numbers["labels"]) ** 2).sum(axis=1)
+    labelled = [0, 1, 2, 4]
+    expected = np.average(errors[labelled], weights=weights[labelled])
+    assert loss.item() == pytest.approx(expected)
+    loss.backward()
+    assert predicted.grad.isfinite().all()
+    assert predicted.grad.abs().sum(dim=1).bool().tolist() == [True, True, True, False, True]
+
+
+def test_a_quantity_s_members_and_candidates_side_by_side_have_the_losses_of_each(numbers):
+    tensors = {name: torch.tensor(values) for name, values in numbers.items()}
+    target = [tensors[name] for name in list(numbers)[2:]]
+    outputs = torch.randn(3, 5, 4, 2, dtype=torch.float64)  # candidates, rows, members, numbers
+    features = torch.randn(3, 5, 4, dtype=torch.float64)
+    weights = LossWeights(0.7, 0.0, 3.0)
+    of_each = [
+        torch.stack(
+            [QuantityDistillationLoss(weights)((one[:, j], None), target) for j in range(4)]
+        ).mean()
+        for one in outputs
+    ]
+    together = QuantityDistillationLoss(weights)((outputs, features), target)
+    np.testing.assert_allclose(together, of_each)

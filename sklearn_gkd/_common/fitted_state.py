@@ -47,6 +47,13 @@ class FloatArray(Attribute):
 
 
 @dataclass(frozen=True)
+class Numbers(Attribute):
+    """A float, or several in an array, whose number gives this size."""
+
+    size: str
+
+
+@dataclass(frozen=True)
 class ColumnNames(Attribute):
     """An array of strings: as many as the product of the sizes, or any where there are none."""
 

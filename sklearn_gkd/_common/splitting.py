@@ -14,6 +14,7 @@ from sklearn.model_selection import (
 from sklearn.utils import check_consistent_length, check_random_state
 
 from sklearn_gkd._common.checks import naming
+from sklearn_gkd._common.targets import strata
 
 GROUPED_DRAWS = 200
 
@@ -24,7 +25,7 @@ def hold_out(y, fraction, *, groups=None, random_state=None):
     Parameters
     ----------
     y : array-like of shape (n,)
-        Class of each row.
+        Class of each row, or its numbers (n, k), which are not stratified.
     fraction : float
         Share of each class to hold out: at least one row of a class that has two, never all.
     groups : array-like of shape (n,), default=None
@@ -50,7 +51,7 @@ def hold_out(y, fraction, *, groups=None, random_state=None):
     >>> len(kept), len(held_out)
     (9, 3)
     """
-    y = np.asarray(y)
+    y = strata(y)
     if groups is not None:
         return _hold_out_groups(y, fraction, groups, random_state)
     rng = check_random_state(random_state)
@@ -111,8 +112,8 @@ def folds(
     ----------
     cv : int, splitter, iterable or None
         An int stands for so many stratified folds, of whole groups where there are groups.
-    labels : ndarray of shape (n,)
-        Class of each row.
+    labels : ndarray of shape (n,) or (n, k)
+        Class of each row, or its numbers, which are not stratified.
     train : ndarray of int
         The rows to split.
     groups : array-like of shape (n,) or None
@@ -132,7 +133,7 @@ def folds(
     groups = None if groups is None else np.asarray(groups)[train]
     if isinstance(cv, Integral):
         splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
-        cv = splitter(cv, shuffle=True, random_state=seed)
+        cv, labels = splitter(cv, shuffle=True, random_state=seed), strata(labels)
     with naming(name):
         splits = list(check_cv(cv).split(train, labels[train], groups))
     if min((len(kept) for kept, _ in splits), default=2) < 2:

@@ -8,13 +8,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import (
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from skorch import NeuralNet
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearn_gkd._common.checks import check_finite, naming, warn
 from sklearn_gkd._common.compat import (
@@ -25,7 +22,11 @@ from sklearn_gkd._common.compat import (
 )
 from sklearn_gkd._common.fitted_state import OF_SERIES, Attribute
 from sklearn_gkd._common.labels import read_channels, validate_columns
-from sklearn_gkd._common.series import View, as_table
+from sklearn_gkd._common.series import View, as_column, as_table, series_shape
+from sklearn_gkd._common.splitting import hold_out
+from sklearn_gkd._common.targets import has_target, with_none
+from sklearn_gkd._estimators._targets import Target
+from sklearn_gkd._estimators._weights import normalized
 from sklearn_gkd._training.checkpoints import CheckpointFolder, Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import decisions
@@ -34,6 +35,7 @@ from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd._training.resolving import resolve_device, resolve_net
 from sklearn_gkd._training.training import Outcome, Training
 from sklearn_gkd.losses import LossWeights
+from sklearn_gkd.networks._net import SeriesNet
 
 
 class Rows(NamedTuple):
@@ -43,8 +45,8 @@ class Rows(NamedTuple):
     ----------
     view : View
         X, X_val and X_unlabeled, one after the other.
-    codes : ndarray of int of shape (n,)
-        Class codes; -1 where there is no label.
+    labels : ndarray of shape (n,) or (n, k)
+        Class codes, or standardised numbers: see `_common.targets`.
     train, valid : ndarray of int
         Training and validation rows.
     sample_weight : ndarray of shape (n,) or None
@@ -53,23 +55,24 @@ class Rows(NamedTuple):
     """
 
     view: View
-    codes: np.ndarray
+    labels: np.ndarray
     train: np.ndarray
     valid: np.ndarray
     sample_weight: np.ndarray | None = None
 
     def with_unlabeled(self, series: np.ndarray) -> "Rows":
         """Return these rows and, after them, rows without a label, which are for nothing yet."""
-        codes = np.append(self.codes, np.full(len(series), -1))
+        labels = with_none(self.labels, len(series))
         weights = self.sample_weight
         if weights is not None:
             weights = np.append(weights, np.ones(len(series), weights.dtype))
         view = self.view.followed_by(series)
-        return self._replace(view=view, codes=codes, sample_weight=weights)
+        return self._replace(view=view, labels=labels, sample_weight=weights)
 
     def with_taught(self, seen: np.ndarray) -> "Rows":
         """Return these rows, to train also on those without a label that a teacher has seen."""
-        return self._replace(train=np.append(self.train, np.flatnonzero(seen & (self.codes < 0))))
+        pairs = np.flatnonzero(seen & ~has_target(self.labels))
+        return self._replace(train=np.append(self.train, pairs))
 
 
 BUDGET = ("lr", "max_epochs", "batch_size")
@@ -79,11 +82,14 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     """Base of the estimators that predict from one view by one fitted net.
 
     A subclass names the attribute that holds the net, and `fit` sets it; and its parameters that
-    stand for networks.
+    stand for networks. It reads y (`_read_y`), and makes of it what is learnt (`_targets_of`).
     """
 
     _predicts_with: ClassVar[str]
     _networks: ClassVar[tuple[str, ...]]
+    _teaches_by: ClassVar[str]  # the method of a teacher that is no network
+    _wrong_kind: ClassVar[type]  # what a net or a teacher must not be
+    _criteria: ClassVar[tuple[type[nn.Module], ...]]  # what a net may say that it is trained by
     _store: Store | None = None  # a search's own, in place of the checkpoint folder
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -152,7 +158,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
                 "training ends after max_epochs. Set validation_fraction, or give X_val and y_val."
             )
         given = [getattr(self, name) for name in self._networks]
-        if not all(isinstance(net, NeuralNet) or hasattr(net, "predict_proba") for net in given):
+        if not all(isinstance(net, NeuralNet) or hasattr(net, self._teaches_by) for net in given):
             return
         defaults = signature(type(self)).parameters
         unused = [name for name in BUDGET if getattr(self, name) != defaults[name].default]
@@ -170,12 +176,12 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, self._predicts_with)
         return len(getattr(self, self._predicts_with).history)
 
-    def _outputs(self, X) -> Iterator[Tensor]:
-        """Yield the outputs of the fitted net, batch by batch."""
+    def _outputs(self, X, of_members: bool = False) -> Iterator[Tensor]:
+        """Yield the outputs of the fitted net, or of each of its members, batch by batch."""
         check_is_fitted(self, self._predicts_with)
         net = getattr(self, self._predicts_with)
         device = resolve_device(self.device)
-        for output in decisions(net, [self._check_series(X)], device):
+        for output in decisions(net, [self._check_series(X)], device, of_members):
             if not output.isfinite().all():
                 raise ValueError(
                     "X holds values so far from those that fit saw that the network's outputs "
@@ -188,17 +194,28 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         net = resolve_net(
             getattr(self, parameter),
             parameter,
+            self._criteria,
             lr=self.lr,
             batch_size=self.batch_size,
             max_epochs=self.max_epochs,
             verbose=self.verbose,
         )
+        self._check_kind(net, parameter)
         if self.checkpoint is not None and net.callbacks:
             raise ValueError(
                 f"{parameter} has callbacks, whose state a checkpoint does not hold. Set "
                 "checkpoint=None, or leave the callbacks out."
             )
         return net
+
+    def _check_kind(self, given, parameter: str) -> None:
+        """Raise a ValueError where a net or a teacher cannot learn what this estimator does."""
+        if isinstance(given, self._wrong_kind) and not isinstance(given, SeriesNet):
+            right = "regressor" if self._wrong_kind is ClassifierMixin else "classifier"
+            raise ValueError(
+                f"{parameter} is a {type(given).__name__}, which cannot learn what "
+                f"{type(self).__name__} does. Give a {right}, or a SeriesNet."
+            )
 
     def _states(self) -> Store:
         """Return where the states of trainings lie."""
@@ -211,6 +228,75 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         kept = self.checkpoint is not None or self._store is not None
         always = kept and self.random_state is None
         return draw_seeds(0 if always else self.random_state, n_seeds)
+
+    def _read_y(self, y) -> np.ndarray:
+        """Return y as an array, or raise an error where it cannot be learnt."""
+        raise NotImplementedError
+
+    @property
+    def _target(self) -> Target:
+        """What the fitted estimator has learnt."""
+        raise NotImplementedError
+
+    def _targets_of(self, y: np.ndarray) -> tuple[Target, np.ndarray]:
+        """Return what is to be learnt, and the label of each row."""
+        raise NotImplementedError
+
+    def _weighed(
+        self,
+        target: Target,
+        labels: np.ndarray,
+        train: np.ndarray,
+        sample_weight: np.ndarray | None,
+    ) -> tuple[Target, np.ndarray]:
+        """Return what is learnt, and the labels, once the training rows and weights are known."""
+        raise NotImplementedError
+
+    def _check_rows(
+        self, X, y, weights: np.ndarray | None, X_val, y_val, groups, split_seed
+    ) -> tuple[Rows, Target]:
+        """Check what a net is trained on, and return it with what is learnt.
+
+        Sets series_shape_ and what tells of y. The validation rows are X_val and y_val where they
+        are given, and otherwise held out from X. The weights are those of the rows of X.
+        """
+        view, labels, target = self._check_training_set(X, y)
+        if groups is not None:
+            with naming("groups"):
+                np.unique(as_column(groups, "groups"))
+                check_consistent_length(labels, groups)
+        train, valid = np.arange(len(labels)), np.arange(0)
+        if X_val is not None or y_val is not None:
+            series_val, labels_val = self._check_validation_set(X_val, y_val, target)
+            valid = len(labels) + np.arange(len(labels_val))
+            view, labels = view.followed_by(series_val), np.concatenate([labels, labels_val])
+        elif self.validation_fraction > 0:
+            train, valid = hold_out(
+                labels, self.validation_fraction, groups=groups, random_state=split_seed
+            )
+        if weights is not None:
+            weights = normalized(weights, train, len(labels))
+        of_train = None if weights is None else weights[train]
+        target, labels = self._weighed(target, labels, train, of_train)
+        return Rows(view, labels, train, valid, weights), target
+
+    def _check_training_set(self, X, y) -> tuple[View, np.ndarray, Target]:
+        given, shape = as_table(X, "X")
+        if y is not None:
+            y = self._read_y(y)
+        table, y = self._check_table(given, "X", y=y, multi_output=True, reset=True)
+        target, labels = self._targets_of(y)
+        n_channels = self._channels(given, "X")
+        self.series_shape_ = series_shape(table.shape[1], shape, n_channels, "X", "n_channels")
+        per_column = shape is None and n_channels is None
+        return View(table.reshape(len(table), *self.series_shape_), per_column), labels, target
+
+    def _check_validation_set(self, X_val, y_val, target) -> tuple[np.ndarray, np.ndarray]:
+        if X_val is None or y_val is None:
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
+        series = self._check_series(X_val, "X_val")
+        return series, target.encode(y_val, len(series))
 
     def _fit_net(
         self,
@@ -231,7 +317,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         training = Training(
             net=net,
             views=[rows.view],
-            targets=[rows.codes, *taught],
+            targets=[rows.labels, *taught],
             train=rows.train,
             valid=rows.valid,
             outcome=outcome,

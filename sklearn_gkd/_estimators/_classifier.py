@@ -1,28 +1,13 @@
 """The classifier that is taught by privileged information."""
 
-from typing import Any, ClassVar
+from numbers import Real
+from typing import ClassVar
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
-from sklearn_gkd._common.checks import fresh_fit
-from sklearn_gkd._common.compat import HasMethods, fit_context
-from sklearn_gkd._common.labels import check_rows
+from sklearn_gkd._common.compat import HasMethods, Interval
 from sklearn_gkd._estimators._net_classifier import NetClassifier
-from sklearn_gkd._estimators._privileged import (
-    Pair,
-    check_pairs,
-)
 from sklearn_gkd._estimators._taught import TaughtEstimator
-from sklearn_gkd._estimators._teacher import (
-    check_teacher,
-    teach,
-    teacher_outputs,
-)
-from sklearn_gkd._training.callbacks import check_callbacks
-from sklearn_gkd._training.progress import Task
-from sklearn_gkd._training.resolving import feature_width, resolve_device
 from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.losses import LossWeights
 
@@ -183,6 +168,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         **NetClassifier._parameter_constraints,
         **TaughtEstimator._parameter_constraints,
         "teacher": [str, NeuralNet, callable, HasMethods(["fit", "predict_proba"])],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -236,117 +222,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         self.random_state = random_state
         self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=False)
-    @plain_torch()
-    def fit(
-        self,
-        X,
-        y,
-        X_priv=None,
-        *,
-        sample_weight=None,
-        groups=None,
-        X_unlabeled=None,
-        X_priv_unlabeled=None,
-        X_val=None,
-        y_val=None,
-        X_priv_val=None,
-    ):
-        """Train the teacher on X and X_priv, then the student on X, the labels and the teacher.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, T, C) or (n, T * C)
-            Series that prediction will have too.
-        y : array-like of shape (n,)
-            Class of each row.
-        X_priv : array-like of shape (n, T', C') or (n, T' * C'), default=None
-            Privileged information: row i belongs to row i of X. A row that is NaN throughout has
-            none, and teaches the student by its label alone. Without X_priv the student learns
-            from the labels alone, and where beta or gamma is positive a
-            `PrivilegedInformationWarning` says so. Where two arguments are pandas objects, the
-            labels of their rows must agree. A step of a Pipeline that drops or adds rows, as
-            imbalanced-learn's samplers do, does so with X and y alone: draw the rows of both
-            before, ``rows, y = sampler.fit_resample(np.arange(len(y))[:, None], y)`` and fit on
-            ``X[rows.ravel()], y, X_priv=X_priv[rows.ravel()]``.
-        sample_weight : array-like of shape (n,), default=None
-            Weight of each row in every term of both nets' losses, beside `class_weight`, and in
-            their validation accuracy; only ratios matter. A row of weight 0 is left out before
-            all else: errors that number rows count without it. Scaling weighs the others alike.
-            Rows of X_val and X_unlabeled weigh 1, as the mean training row does. A teacher that
-            is not a network is fitted with these weights too, and must take them.
-        groups : array-like of shape (n,), default=None
-            No group has rows on both sides of the split into training and validation rows, nor of
-            those of teacher_cv.
-        X_unlabeled, X_priv_unlabeled : array-like, default=None
-            Pairs without a label, m rows each, which teach the student by the teacher's targets
-            alone. A search passes them on whole, unless m happens to be n: then scikit-learn
-            slices them as it does X, and what it leaves out is lost.
-        X_val, y_val, X_priv_val : array-like, default=None
-            Validation rows, instead of those that `validation_fraction` holds out. Without
-            X_priv_val, the teacher still holds out its own. A Pipeline transforms X_val and
-            X_unlabeled as it does X with metadata routing and
-            ``transform_input=["X_val", "X_unlabeled"]``; otherwise they arrive as they are.
-
-        Returns
-        -------
-        self
-            Itself, fitted.
-
-        Raises
-        ------
-        ValueError
-            Where an argument is not as described; the message says which, what came and what to
-            do. The estimator is then as it was before.
-        """
-        one_of_each = self.teacher_cv is None and X_unlabeled is None
-        task = Task.of_fit(self, X, y, 2 if one_of_each else None)
-        with fresh_fit(self):
-            check_rows(X=X, y=y, X_priv=X_priv, sample_weight=sample_weight, groups=groups)
-            check_rows(X_val=X_val, y_val=y_val, X_priv_val=X_priv_val)
-            split_seed, teacher_seed, student_seed = self._draw_seeds(3)
-            weights, (X, y, X_priv, groups) = self._leave_out_weightless(
-                sample_weight, X, y=y, X_priv=X_priv, groups=groups
-            )
-            rows, classes = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
-            self._warn_of_unused(len(rows.valid))
-            student = self._net("student")
-            width = feature_width(student, "student", [rows.view.shape], classes.n_outputs)
-            check_callbacks(student, "student", len(rows.valid))
-            pairs = (
-                Pair("X", X, "X_priv", X_priv),
-                Pair("X_val", X_val, "X_priv_val", X_priv_val),
-                Pair("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled, False),
-            )
-            check_pairs(*pairs)
-            taught: dict[str, Any] = {}
-            if X_priv is None:
-                self._warn_of_plain_student()
-            else:
-                if X_unlabeled is not None:
-                    rows = rows.with_unlabeled(self._check_series(X_unlabeled, "X_unlabeled"))
-                labels = self.classes_[rows.codes]
-                privileged = self._read_privileged(pairs, labels, rows.train)
-                if self.beta > 0 or self.gamma > 0:
-                    lesson = self._lesson(
-                        rows, privileged, classes, groups, split_seed, teacher_seed
-                    )
-                    check_teacher(self.beta, lesson, width)
-                    targets, teacher = teach(lesson, self.memory, self._states(), task)
-                    if teacher is not None:
-                        self.teacher_ = teacher
-                        self._teacher_codes_ = lesson.codes_of(teacher)
-                    of_loss = map(float, (self.alpha, self.beta, self.gamma, self.temperature))
-                    weights = LossWeights(*of_loss)
-                    self.distillation_ = self._try_distillation(
-                        lesson, rows, student, weights, groups, task
-                    )
-                    if self.distillation_.used:
-                        rows = rows.with_taught(privileged.seen)
-                        taught = {"taught": targets, "weights": weights}
-            self.student_ = self._fit_net(student, rows, classes, student_seed, task, **taught)
-        task.end({})
-        return self
+    def _loss_weights(self) -> LossWeights:
+        return super()._loss_weights()._replace(temperature=float(self.temperature))
 
     @plain_torch()
     def teacher_predict_proba(self, X, X_priv):
@@ -366,22 +243,4 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         ndarray of shape (n, n_classes)
             Columns in the order of ``classes_``.
         """
-        check_is_fitted(
-            self,
-            "teacher_",
-            msg="This %(name)s has no teacher_: it was not fitted, or without X_priv, or with "
-            "beta=0 and gamma=0, or its targets came from memory. Fit it with memory=None.",
-        )
-        series = self._check_series(X)
-        check_pairs(Pair("X", X, "X_priv", X_priv))
-        view, seen = self.priv_reader_.read(X_priv, "X_priv")
-        if not seen.all():
-            raise ValueError(
-                f"X_priv is NaN throughout in {np.sum(~seen)} of its {len(seen)} rows, of which "
-                "the teacher can tell nothing. Leave these rows out."
-            )
-        views = self._seen_by_teacher(series, view.series)
-        device = resolve_device(self.device)
-        codes = getattr(self, "_teacher_codes_", None)
-        logits, _ = teacher_outputs(self.teacher_, codes, views, len(self.classes_), device)
-        return logits.double().softmax(dim=1).numpy()
+        return self._told_by_teacher(X, X_priv).double().softmax(dim=1).numpy()

@@ -7,16 +7,31 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
+from torch import Tensor
 
-from sklearn_gkd._common.checks import warn
-from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, num_samples
+from sklearn_gkd._common.checks import fresh_fit, warn
+from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, fit_context, num_samples
 from sklearn_gkd._common.fitted_state import Net, Part, Sizes
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.splitting import folds, numbers_rows
 from sklearn_gkd._estimators._base import NetEstimator, Rows
-from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, Privileged, PrivilegedReader
-from sklearn_gkd._estimators._targets import Classes
-from sklearn_gkd._estimators._teacher import Lesson, teach, teacher_rows
+from sklearn_gkd._estimators._privileged import (
+    FIT_REQUEST,
+    Pair,
+    Privileged,
+    PrivilegedReader,
+    check_pairs,
+)
+from sklearn_gkd._estimators._targets import Target
+from sklearn_gkd._estimators._teacher import (
+    Lesson,
+    check_teacher,
+    teach,
+    teacher_outputs,
+    teacher_rows,
+)
 from sklearn_gkd._estimators._trial import (
     Distillation,
     is_clearly_less,
@@ -25,10 +40,12 @@ from sklearn_gkd._estimators._trial import (
     trial_pairs,
 )
 from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
+from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.predicting import outputs
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import draw_seeds
-from sklearn_gkd._training.resolving import resolve_device
+from sklearn_gkd._training.resolving import feature_width, resolve_device
+from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 from sklearn_gkd.losses import LossWeights
 
@@ -47,7 +64,6 @@ class TaughtEstimator(NetEstimator):
         "alpha": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
         "gamma": [Interval(Real, 0, None, closed="left")],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
         "teacher_view": [StrOptions({"both", "privileged"})],
         "teacher_cv": ["cv_object"],
         "distillation": [StrOptions({"auto", "always"})],
@@ -60,6 +76,141 @@ class TaughtEstimator(NetEstimator):
     def priv_transformer_(self):
         """The fitted clone of priv_transformer."""
         return self.priv_reader_.transformer
+
+    @fit_context(prefer_skip_nested_validation=False)
+    @plain_torch()
+    def fit(
+        self,
+        X,
+        y,
+        X_priv=None,
+        *,
+        sample_weight=None,
+        groups=None,
+        X_unlabeled=None,
+        X_priv_unlabeled=None,
+        X_val=None,
+        y_val=None,
+        X_priv_val=None,
+    ):
+        """Train the teacher on X and X_priv, then the student on X, the labels and the teacher.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, C) or (n, T * C)
+            Series that prediction will have too.
+        y : array-like of shape (n,), or (n, k) of a regressor
+            Class of each row, or its number or numbers.
+        X_priv : array-like of shape (n, T', C') or (n, T' * C'), default=None
+            Privileged information: row i belongs to row i of X. A row that is NaN throughout has
+            none, and teaches the student by its label alone. Without X_priv the student learns
+            from the labels alone, and where beta or gamma is positive a
+            `PrivilegedInformationWarning` says so. Where two arguments are pandas objects, the
+            labels of their rows must agree. A step of a Pipeline that drops or adds rows, as
+            imbalanced-learn's samplers do, does so with X and y alone: draw the rows of both
+            before, ``rows, y = sampler.fit_resample(np.arange(len(y))[:, None], y)`` and fit on
+            ``X[rows.ravel()], y, X_priv=X_priv[rows.ravel()]``.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row in every term of both nets' losses, beside a classifier's
+            `class_weight`, and in their validation score; only ratios matter. A row of weight 0 is
+            left out before all else: errors that number rows count without it. Scaling weighs the
+            others alike. Rows of X_val and X_unlabeled weigh 1, as the mean training row does. A
+            teacher that is not a network is fitted with these weights too, and must take them.
+        groups : array-like of shape (n,), default=None
+            No group has rows on both sides of the split into training and validation rows, nor of
+            those of teacher_cv.
+        X_unlabeled, X_priv_unlabeled : array-like, default=None
+            Pairs without a label, m rows each, which teach the student by the teacher's targets
+            alone. A search passes them on whole, unless m happens to be n: then scikit-learn
+            slices them as it does X, and what it leaves out is lost.
+        X_val, y_val, X_priv_val : array-like, default=None
+            Validation rows, instead of those that `validation_fraction` holds out. Without
+            X_priv_val, the teacher still holds out its own. A Pipeline transforms X_val and
+            X_unlabeled as it does X with metadata routing and
+            ``transform_input=["X_val", "X_unlabeled"]``; otherwise they arrive as they are.
+
+        Returns
+        -------
+        self
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError
+            Where an argument is not as described; the message says which, what came and what to
+            do. The estimator is then as it was before.
+        """
+        one_of_each = self.teacher_cv is None and X_unlabeled is None
+        task = Task.of_fit(self, X, y, 2 if one_of_each else None)
+        with fresh_fit(self):
+            check_rows(X=X, y=y, X_priv=X_priv, sample_weight=sample_weight, groups=groups)
+            check_rows(X_val=X_val, y_val=y_val, X_priv_val=X_priv_val)
+            split_seed, teacher_seed, student_seed = self._draw_seeds(3)
+            weights, (X, y, X_priv, groups) = self._leave_out_weightless(
+                sample_weight, X, y=y, X_priv=X_priv, groups=groups
+            )
+            rows, target = self._check_rows(X, y, weights, X_val, y_val, groups, split_seed)
+            self._warn_of_unused(len(rows.valid))
+            student = self._net("student")
+            width = feature_width(student, "student", [rows.view.shape], target.n_outputs)
+            check_callbacks(student, "student", len(rows.valid))
+            pairs = (
+                Pair("X", X, "X_priv", X_priv),
+                Pair("X_val", X_val, "X_priv_val", X_priv_val),
+                Pair("X_unlabeled", X_unlabeled, "X_priv_unlabeled", X_priv_unlabeled, False),
+            )
+            check_pairs(*pairs)
+            taught: dict[str, Any] = {}
+            if X_priv is None:
+                self._warn_of_plain_student()
+            else:
+                if X_unlabeled is not None:
+                    rows = rows.with_unlabeled(self._check_series(X_unlabeled, "X_unlabeled"))
+                privileged = self._read_privileged(pairs, target.as_given(rows.labels), rows.train)
+                if self.beta > 0 or self.gamma > 0:
+                    lesson = self._lesson(
+                        rows, privileged, target, groups, split_seed, teacher_seed
+                    )
+                    check_teacher(self.beta, lesson, width)
+                    targets, teacher = teach(lesson, self.memory, self._states(), task)
+                    if teacher is not None:
+                        self.teacher_ = teacher
+                        self._teacher_codes_ = lesson.codes_of(teacher)
+                    loss_weights = self._loss_weights()
+                    self.distillation_ = self._try_distillation(
+                        lesson, rows, student, loss_weights, groups, task
+                    )
+                    if self.distillation_.used:
+                        rows = rows.with_taught(privileged.seen)
+                        taught = {"taught": targets, "weights": loss_weights}
+            self.student_ = self._fit_net(student, rows, target, student_seed, task, **taught)
+        task.end({})
+        return self
+
+    def _loss_weights(self) -> LossWeights:
+        return LossWeights(float(self.alpha), float(self.beta), float(self.gamma))
+
+    def _told_by_teacher(self, X, X_priv) -> Tensor:
+        """Return the logits of the teacher, which sees X_priv too."""
+        check_is_fitted(
+            self,
+            "teacher_",
+            msg="This %(name)s has no teacher_: it was not fitted, or without X_priv, or with "
+            "beta=0 and gamma=0, or its targets came from memory. Fit it with memory=None.",
+        )
+        series = self._check_series(X)
+        check_pairs(Pair("X", X, "X_priv", X_priv))
+        view, seen = self.priv_reader_.read(X_priv, "X_priv")
+        if not seen.all():
+            raise ValueError(
+                f"X_priv is NaN throughout in {np.sum(~seen)} of its {len(seen)} rows, of which "
+                "the teacher can tell nothing. Leave these rows out."
+            )
+        views = self._seen_by_teacher(series, view.series)
+        device = resolve_device(self.device)
+        codes = getattr(self, "_teacher_codes_", None)
+        logits, _ = teacher_outputs(self.teacher_, codes, views, self._target, device)
+        return logits
 
     def _fitted_state(self):
         seen_by_teacher = self._seen_by_teacher(("T", "C"), ("T_priv", "C_priv"))
@@ -128,7 +279,7 @@ class TaughtEstimator(NetEstimator):
         tested = np.concatenate([held_out for _, held_out in splits])
         losses = partial(
             lesson.outcome.held_out_losses,
-            codes=rows.codes[tested],
+            labels=rows.labels[tested],
             sample_weight=None if rows.sample_weight is None else rows.sample_weight[tested],
         )
         own = [rows._replace(train=kept, valid=rows.valid[:0]) for kept, _ in splits]
@@ -169,9 +320,10 @@ class TaughtEstimator(NetEstimator):
         if not found.used:
             warn(
                 "X_priv does not help here: on labelled rows that were held out, students that "
-                f"distil have a log loss of {found.loss_distilled:.3f}, and the same nets alone "
-                f"{found.loss_alone:.3f}. So the student learns from the labels alone. Give more "
-                'labels or another teacher, or set distillation="always" to distil all the same.',
+                f"distil have a {lesson.outcome.held_out_loss} of {found.loss_distilled:.3f}, and "
+                f"the same nets alone {found.loss_alone:.3f}. So the student learns from the "
+                "labels alone. Give more labels or another teacher, or set "
+                'distillation="always" to distil all the same.',
                 PrivilegedInformationWarning,
             )
         return found
@@ -200,14 +352,17 @@ class TaughtEstimator(NetEstimator):
         return privileged
 
     def _teacher(self) -> Any:
-        """Return the unfitted teacher: a skorch net or a classifier."""
+        """Return the unfitted teacher: a skorch net, a classifier or a regressor."""
         is_network = isinstance(self.teacher, (type, NeuralNet)) or not hasattr(
-            self.teacher, "predict_proba"
+            self.teacher, self._teaches_by
         )
-        return self._net("teacher") if is_network else self.teacher
+        if is_network:
+            return self._net("teacher")
+        self._check_kind(self.teacher, "teacher")
+        return self.teacher
 
     def _lesson(
-        self, rows: Rows, privileged: Privileged, classes: Classes, groups, split_seed, seed
+        self, rows: Rows, privileged: Privileged, target: Target, groups, split_seed, seed
     ) -> Lesson:
         """Return what the teacher is to learn, and from which rows."""
         view, seen = privileged
@@ -218,12 +373,12 @@ class TaughtEstimator(NetEstimator):
         return Lesson(
             teacher=teacher,
             views=self._seen_by_teacher(rows.view, view),
-            codes=rows.codes,
+            labels=rows.labels,
             seen=seen,
             train=train,
             valid=valid,
-            folds=folds(self.teacher_cv, rows.codes, train, groups, split_seed, "teacher_cv"),
-            outcome=classes,
+            folds=folds(self.teacher_cv, rows.labels, train, groups, split_seed, "teacher_cv"),
+            outcome=target,
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),
             seed=seed,

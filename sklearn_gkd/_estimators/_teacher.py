@@ -1,4 +1,4 @@
-"""A fitted teacher's targets for each row: from a net or any classifier, out of fold, reused."""
+"""A fitted teacher's targets for each row: from a net or any estimator, out of fold, reused."""
 
 import io
 import os
@@ -17,13 +17,13 @@ from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd._common.checks import naming
 from sklearn_gkd._common.files import write_whole
 from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import View
 from sklearn_gkd._common.splitting import hold_out
+from sklearn_gkd._common.targets import strata
 from sklearn_gkd._estimators._base import Rows
-from sklearn_gkd._estimators._targets import Classes
+from sklearn_gkd._estimators._targets import Quantity, Target
 from sklearn_gkd._estimators._trial import trial_net
 from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.checkpoints import Store
@@ -32,8 +32,6 @@ from sklearn_gkd._training.predicting import outputs
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.resolving import feature_width
 from sklearn_gkd._training.training import Training
-
-SMALLEST_PROBABILITY = 1e-7
 
 
 class TeacherTargets(NamedTuple):
@@ -60,19 +58,19 @@ class Lesson:
 
     Attributes
     ----------
-    teacher : NeuralNet or classifier
+    teacher : NeuralNet, classifier or regressor
         Not fitted.
     views : list of View
         What the teacher looks at, for n rows.
-    codes : ndarray of int of shape (n,)
-        Class codes.
+    labels : ndarray of shape (n,) or (n, k)
+        Class codes, or standardised numbers.
     seen : ndarray of bool of shape (n,)
         The rows that have all of these views.
     train, valid : ndarray of int
         The teacher's training and validation rows, all of them seen.
     folds : list of (ndarray of int, ndarray of int)
         Pairs of training rows and of the rows whose decisions come from a teacher of these.
-    outcome : Classes
+    outcome : Classes or Quantity
         What is learnt.
     n_iter_no_change : int or None
         Of a net's training.
@@ -86,12 +84,12 @@ class Lesson:
 
     teacher: Any
     views: list[View]
-    codes: np.ndarray
+    labels: np.ndarray
     seen: np.ndarray
     train: np.ndarray
     valid: np.ndarray
     folds: list[tuple[np.ndarray, np.ndarray]]
-    outcome: Classes
+    outcome: Target
     n_iter_no_change: int | None
     device: torch.device
     seed: int
@@ -103,7 +101,7 @@ class Lesson:
 
     def targets(self, teacher: Any, store: Store, fit_task: Task) -> TeacherTargets:
         """Return what the fitted teacher tells of each row."""
-        n_rows = len(self.codes)
+        n_rows = len(self.labels)
         rows = np.flatnonzero(self.seen)
         of_rows = self._outputs(teacher, rows)
         logits, features = (values.new_zeros(n_rows, values.shape[1]) for values in of_rows)
@@ -114,7 +112,7 @@ class Lesson:
         return TeacherTargets(logits, features, torch.as_tensor(self.seen).float())
 
     def on_trial(self, train: np.ndarray) -> "Lesson":
-        """Return what a small teacher, or the classifier, learns from some training rows."""
+        """Return what a small teacher, or one that is no net, learns from some training rows."""
         is_net = isinstance(self.teacher, NeuralNet)
         return replace(
             self,
@@ -126,17 +124,17 @@ class Lesson:
 
     @property
     def came_fitted(self) -> bool:
-        """Whether the teacher is a classifier that stays as it was fitted before."""
+        """Whether the teacher is no net, and stays as it was fitted before."""
         is_net = isinstance(self.teacher, NeuralNet)
-        return not is_net and hasattr(clone(self.teacher), "classes_")
+        return not is_net and self.outcome.is_known_to(clone(self.teacher))
 
     def codes_of(self, teacher: Any) -> np.ndarray | None:
-        """Return the class code of each column of a teacher's probabilities; None of a net's.
+        """Return the class code of each column of a classifier's probabilities; None of others.
 
         What is fitted here learns codes. A teacher that came fitted, as a FrozenEstimator is, has
         the labels that it was fitted on.
         """
-        if isinstance(teacher, NeuralNet):
+        if isinstance(teacher, NeuralNet) or isinstance(self.outcome, Quantity):
             return None
         return self.outcome.codes_of(teacher.classes_) if self.came_fitted else teacher.classes_
 
@@ -151,7 +149,7 @@ class Lesson:
             training = Training(
                 net=self.teacher,
                 views=self.views,
-                targets=[self.codes],
+                targets=[self.labels],
                 train=train,
                 valid=self.valid,
                 outcome=self.outcome,
@@ -167,13 +165,14 @@ class Lesson:
         _set_random_states(teacher, seed)
         task = fit_task.subtask("teacher")
         weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight[train]}
-        teacher.fit(_side_by_side(self._series(train)), self.codes[train], **weights)
+        y = self.outcome.for_teacher(self.labels[train])
+        teacher.fit(_side_by_side(self._series(train)), y, **weights)
         task.end()
         return teacher
 
     def _outputs(self, teacher: Any, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        codes, n_classes = self.codes_of(teacher), self.outcome.n_outputs
-        return teacher_outputs(teacher, codes, self._series(rows), n_classes, self.device)
+        codes, series = self.codes_of(teacher), self._series(rows)
+        return teacher_outputs(teacher, codes, series, self.outcome, self.device)
 
     def _series(self, rows: np.ndarray) -> list[np.ndarray]:
         return [view.series[rows] for view in self.views]
@@ -187,13 +186,13 @@ def teacher_rows(
     Where it sees no validation row, a fraction of its training rows validates it, unless no class
     has a row to spare, or there are but two.
     """
-    codes = rows.codes
+    labels = rows.labels
     train, valid = rows.train[seen[rows.train]], rows.valid[seen[rows.valid]]
-    too_few = len(train) < 3 or np.bincount(codes[train]).max() < 2
+    too_few = len(train) < 3 or np.bincount(strata(labels[train])).max() < 2
     if len(valid) or fraction == 0 or too_few:
         return train, valid
     groups = None if groups is None else np.asarray(groups)[train]
-    kept, held_out = hold_out(codes[train], fraction, groups=groups, random_state=seed)
+    kept, held_out = hold_out(labels[train], fraction, groups=groups, random_state=seed)
     return train[kept], train[held_out]
 
 
@@ -228,13 +227,12 @@ def teacher_outputs(
     teacher: Any,
     codes: np.ndarray | None,
     series: Sequence[np.ndarray],
-    n_classes: int,
+    outcome: Target,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Return a fitted teacher's logits and features (of width 0 where it has none).
 
-    A classifier's logits are the logarithms of its probabilities, whose columns have these class
-    codes.
+    The columns of a classifier's probabilities have these class codes.
     """
     if isinstance(teacher, NeuralNet):
         batches = [(z.cpu(), f.cpu()) for z, f in outputs(teacher, series, device)]
@@ -245,10 +243,7 @@ def teacher_outputs(
                 "that a network cannot take both. Replace what stands for missing."
             )
         return logits.clone(), features.clone()
-    probabilities = np.full((len(series[0]), n_classes), SMALLEST_PROBABILITY, dtype=np.float32)
-    with naming("teacher"):
-        probabilities[:, codes] = teacher.predict_proba(_side_by_side(series))
-    logits = torch.tensor(np.log(probabilities.clip(SMALLEST_PROBABILITY)))
+    logits = outcome.told_by(teacher, _side_by_side(series), codes)
     return logits, logits.new_zeros(len(logits), 0)
 
 
@@ -285,7 +280,7 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
     path = Path(location) / "sklearn_gkd" / f"{key}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        targets = _read(path, key, (len(lesson.codes), lesson.outcome.n_outputs))
+        targets = _read(path, key, (len(lesson.labels), lesson.outcome.n_outputs))
         if targets is not None:
             return targets, None
         teacher = lesson.fit(store, fit_task)

@@ -11,6 +11,7 @@ import numpy as np
 from skorch import NeuralNet
 
 from sklearn_gkd._common.splitting import folds
+from sklearn_gkd._common.targets import has_target, strata
 from sklearn_gkd._estimators._base import Rows
 from sklearn_gkd.networks._architectures import MLPEnsemble
 from sklearn_gkd.networks._net import SeriesNet
@@ -29,9 +30,9 @@ class Distillation(NamedTuple):
     used : bool
         Whether the student learnt from the teacher, and not from the labels alone.
     loss_alone, loss_teacher, loss_distilled : float
-        Mean log loss of labelled rows that were held out, each at its best temperature: of small
-        students alone, of small teachers, and of small students that distil. NaN where it was not
-        asked for.
+        Of labelled rows that were held out, the mean log loss, each at its best temperature, or
+        the mean squared error of a quantity, standardised: of small students alone, of small
+        teachers, and of small students that distil. NaN where it was not asked for.
     """
 
     used: bool
@@ -57,17 +58,18 @@ def trial_folds(
     """Split the training rows that have X_priv into folds, of whole groups; none of too few."""
     train = rows.train[seen[rows.train]]
     n_groups = len(train) if groups is None else len(np.unique(np.asarray(groups)[train]))
-    if len(train) < N_ROWS or min(np.bincount(rows.codes[train]).max(), n_groups) < N_FOLDS:
+    largest = np.bincount(strata(rows.labels[train])).max(initial=0)
+    if len(train) < N_ROWS or min(largest, n_groups) < N_FOLDS:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes of fewer rows than folds
-        splits = folds(N_FOLDS, rows.codes, train, groups, seed, "groups")
+        splits = folds(N_FOLDS, rows.labels, train, groups, seed, "groups")
     return splits if all(len(held_out) for _, held_out in splits) else []
 
 
 def trial_pairs(rows: Rows, seen: np.ndarray, seed: int) -> np.ndarray:
     """Return a mask of the rows without a label whose teacher is tried."""
-    unlabelled = np.flatnonzero(seen & (rows.codes < 0))
+    unlabelled = np.flatnonzero(seen & ~has_target(rows.labels))
     chosen = np.zeros(len(seen), dtype=bool)
     chosen[np.random.RandomState(seed).permutation(unlabelled)[:N_PAIRS]] = True
     return chosen

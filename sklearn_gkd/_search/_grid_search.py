@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, ParameterGrid
 from skorch import NeuralNet
 
-from sklearn_gkd._estimators._classifier import GKDClassifier
+from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._search._candidates import Candidates
 from sklearn_gkd._training.training import Setting
 from sklearn_gkd.losses import LossWeights
@@ -16,7 +16,7 @@ SIDE_BY_SIDE = ("alpha", "beta", "gamma", "temperature", "student__lr")
 
 
 class GKDGridSearchCV(GridSearchCV):
-    """GridSearchCV that trains a `GKDClassifier` for many weights of its loss side by side.
+    """GridSearchCV that trains a GKDClassifier or GKDRegressor for many losses side by side.
 
     Candidates that differ in alpha, beta, gamma, temperature or student__lr alone have the same
     data, initial weights, batches and dropout, so their students learn side by side, by batched
@@ -34,8 +34,8 @@ class GKDGridSearchCV(GridSearchCV):
     Parameters
     ----------
     estimator : estimator
-        A GKDClassifier, or a Pipeline or other estimator with one as a parameter. Without a
-        random_state, its candidates are all given the same seeds.
+        A GKDClassifier or GKDRegressor, or a Pipeline or other estimator with one as a parameter.
+        Without a random_state, its candidates are all given the same seeds.
     param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, \
 return_train_score : object
         As in `sklearn.model_selection.GridSearchCV`.
@@ -87,22 +87,22 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         self
             Itself, fitted.
         """
-        prefix, classifier = _classifier_within(self.estimator)
-        if classifier is None:
+        prefix, taught = _taught_within(self.estimator)
+        if taught is None:
             return super().fit(X, y, **params)
-        given, memory = self.estimator, classifier.memory
-        groups = self._groups(prefix, classifier)
+        given, memory = self.estimator, taught.memory
+        groups = self._groups(prefix, taught)
         with TemporaryDirectory(prefix="sklearn_gkd_", ignore_cleanup_errors=True) as folder:
             self.estimator = clone(given)
-            _, candidate = _classifier_within(self.estimator)
+            _, candidate = _taught_within(self.estimator)
             candidate.set_params(memory=memory or folder)
-            candidate._store = Candidates(classifier.checkpoint or folder, groups)
+            candidate._store = Candidates(taught.checkpoint or folder, groups)
             try:
                 super().fit(X, y, **params)
             finally:
                 self.estimator = given
         if hasattr(self, "best_estimator_"):
-            _, best = _classifier_within(self.best_estimator_)
+            _, best = _taught_within(self.best_estimator_)
             best.set_params(memory=memory)
             best._store = None
         return self
@@ -111,20 +111,24 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         """Search as GridSearchCV does; the refit that follows has no candidates beside it."""
         known = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
         super()._run_search(evaluate_candidates, **known)
-        _, classifier = _classifier_within(self.estimator)
-        if classifier is not None:
-            classifier._store.groups = []
+        _, taught = _taught_within(self.estimator)
+        if taught is not None:
+            taught._store.groups = []
 
-    def _groups(self, prefix: str, classifier: GKDClassifier) -> list[list[Setting]]:
+    def _groups(self, prefix: str, taught: TaughtEstimator) -> list[list[Setting]]:
         """Return what the candidates that distil can be trained side by side, by all else."""
         varied = {f"{prefix}{name}" for name in SIDE_BY_SIDE}
         groups: dict[str, list[Setting]] = {}
         for candidate in ParameterGrid(self.param_grid):
-            params = classifier.get_params(deep=False) | {
-                name.removeprefix(prefix): value
-                for name, value in candidate.items()
-                if name.startswith(prefix)
-            }
+            params = (
+                {"temperature": 1.0}
+                | taught.get_params(deep=False)
+                | {
+                    name.removeprefix(prefix): value
+                    for name, value in candidate.items()
+                    if name.startswith(prefix)
+                }
+            )
             student = params["student"]
             params.setdefault(
                 "student__lr", student.lr if isinstance(student, NeuralNet) else params["lr"]
@@ -144,13 +148,13 @@ def _distils(setting: Setting) -> bool:
     return min(alpha, beta, gamma) >= 0 and beta + gamma > 0 and min(temperature, setting.lr) > 0
 
 
-def _classifier_within(estimator: BaseEstimator) -> tuple[str, GKDClassifier | None]:
-    """Return the prefix of the parameters of the one GKDClassifier in an estimator, and itself."""
-    if isinstance(estimator, GKDClassifier):
+def _taught_within(estimator: BaseEstimator) -> tuple[str, TaughtEstimator | None]:
+    """Return the prefix of the parameters of the one that distils in an estimator, and itself."""
+    if isinstance(estimator, TaughtEstimator):
         return "", estimator
     found = [
         (f"{name}__", value)
         for name, value in estimator.get_params().items()
-        if isinstance(value, GKDClassifier)
+        if isinstance(value, TaughtEstimator)
     ]
     return found[0] if len(found) == 1 else ("", None)

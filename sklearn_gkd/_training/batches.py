@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from sklearn_gkd._common.series import Shape
+from sklearn_gkd._common.targets import has_target
 
 
 class SeriesDataset(TensorDataset, Dataset):
@@ -22,7 +23,7 @@ class SeriesDataset(TensorDataset, Dataset):
     X : array-like or sequence of array-like
         The one view, or each of them, as (n, T, C) or (n, T * C).
     y : sequence of array-like of shape (n, ...), default=None
-        Labels (-1 where there is none), and what else is learnt from.
+        Labels, as `_common.targets` describes them, and what else is learnt from.
     shapes : sequence of (int, int)
         (T, C) of each view.
     device : torch.device, default="cpu"
@@ -70,7 +71,7 @@ class SeriesDataset(TensorDataset, Dataset):
 
     @property
     def _labelled(self) -> Any:
-        return self.tensors[self.n_views] >= 0 if self._has_labels else slice(None)
+        return has_target(self.tensors[self.n_views]) if self._has_labels else slice(None)
 
 
 class Batches:

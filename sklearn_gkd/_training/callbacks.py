@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from functools import partial
 from typing import Any
 
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from skorch import NeuralNet
 from skorch.callbacks import (
     BatchScoring,
@@ -16,6 +16,8 @@ from skorch.callbacks import (
     ParamMapper,
 )
 from torch import Tensor
+
+from sklearn_gkd._common.targets import has_target
 
 Scoring = (BatchScoring, EpochScoring)
 
@@ -43,11 +45,12 @@ def check_callbacks(net: NeuralNet, parameter: str, n_valid: int) -> None:
                 f"{given}, but every fit starts anew. Leave it out; checkpoint lets a fit that was "
                 "killed go on."
             )
-        if isinstance(callback, Scoring) and not (is_classifier(net) or _is_own(callback)):
+        predicts = is_classifier(net) or is_regressor(net)
+        if isinstance(callback, Scoring) and not (predicts or _is_own(callback)):
             raise ValueError(
                 f"{given} with scoring={callback.scoring!r}, which needs a net that predicts "
-                f"classes. Give a SeriesNet or a NeuralNetClassifier in place of the "
-                f"{type(net).__name__}."
+                "classes or numbers. Give a SeriesNet or a NeuralNetClassifier (of numbers, a "
+                f"NeuralNetRegressor) in place of the {type(net).__name__}."
             )
         if n_valid == 0 and _looks_at_validation_rows(callback):
             raise ValueError(
@@ -89,7 +92,7 @@ def _on_labelled_rows(
     **kwargs: Any,
 ) -> None:
     views, (labels, *_) = batch
-    rows = labels >= 0
+    rows = has_target(labels)
     if rows.any():
         type(callback).on_batch_end(
             callback,

@@ -18,7 +18,7 @@ from sklearn_gkd._training.fitting import prepare
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd._training.training import Outcome, Setting, Training
 from sklearn_gkd.losses import LossWeights, sample_weight_of
-from sklearn_gkd.networks._architectures import MLP, MLPEnsemble, mean_decision
+from sklearn_gkd.networks._architectures import MLP, Averages, MLPEnsemble, mean_decision
 from sklearn_gkd.networks._layers import Dropout, MemberBatchNorm, MemberLinear
 from sklearn_gkd.networks._net import SeriesNet
 
@@ -32,10 +32,13 @@ class CohortNetwork(MLPEnsemble):
         What each of them is at the start.
     n_nets : int
         m.
+    averages : {"probabilities", "outputs"}
+        See `MLPEnsemble`.
     """
 
-    def __init__(self, network: MLP | MLPEnsemble, n_nets: int):
+    def __init__(self, network: MLP | MLPEnsemble, n_nets: int, averages: Averages):
         nn.Module.__init__(self)
+        self.averages = averages
         self.n_nets = n_nets
         self.n_members = n_nets * getattr(network, "n_members", 1)
         with torch.random.fork_rng(devices=[]):
@@ -52,14 +55,14 @@ class CohortNetwork(MLPEnsemble):
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (m, n, k, n_classes) and features (m, n, n_features) of k members.
 
-        In evaluation k is 1: the logarithms of the members' mean probabilities.
+        In evaluation k is 1: the members' `mean_decision`.
         """
         logits, features = (
             values.unflatten(0, (self.n_nets, -1)).transpose(1, 2)
             for values in self.of_members(views)
         )
         if not self.training:
-            logits = mean_decision(logits).unsqueeze(2)
+            logits = mean_decision(logits, self.averages).unsqueeze(2)
         return logits, features.flatten(2)
 
     def of_net(self, number: int) -> dict[str, Tensor]:
@@ -147,8 +150,8 @@ def train_cohort(training: Training, settings: Sequence[Setting]) -> Iterator[di
     with seeded(training.seed, training.device):
         net = prepare(training).initialize()
         module = copy.deepcopy(net.module_)
-        network = CohortNetwork(module.network, len(settings)).to(net.device)
-        module.network = network
+        network = CohortNetwork(module.network, len(settings), training.outcome.averages)
+        module.network = network.to(net.device)
         records = _train(net, module, training, settings, network.of_net)
         scaling = dict(net.module_.named_buffers(recurse=False))
         optimizer = net.optimizer_.state_dict()
@@ -172,7 +175,8 @@ def train_cohort(training: Training, settings: Sequence[Setting]) -> Iterator[di
 class _Record:
     """The epochs of one net, and the weights of the one that is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, score_name: str) -> None:
+        self.score_name = score_name
         self.epochs: list[dict] = []
         self.weights: dict[str, Tensor] = {}
         self.misses = 0
@@ -182,17 +186,17 @@ class _Record:
         """Add an epoch, and keep its weights if it is the best, or if none can be told."""
         epoch |= {
             f"{name}_best": all(_better(name, epoch[name], before[name]) for before in self.epochs)
-            for name in ("train_loss", "valid_loss", "valid_acc")
+            for name in ("train_loss", "valid_loss", self.score_name)
             if name in epoch
         }
         self.epochs.append(epoch)
-        self.misses = 0 if epoch.get("valid_acc_best", True) else self.misses + 1
+        self.misses = 0 if epoch.get(f"{self.score_name}_best", True) else self.misses + 1
         if self.misses == 0:
             self.weights = weights()
 
 
 def _better(name: str, value: float, before: float) -> bool:
-    return value > before if name == "valid_acc" else value < before
+    return value < before if name.endswith("_loss") else value > before
 
 
 def _train(
@@ -209,7 +213,7 @@ def _train(
     optimizer = net.optimizer(*args, **kwargs | {"lr": max(setting.lr for setting in settings)})
     take_step = optimizer.step if (lr == lr[0]).all() else partial(_step, optimizer, lr / lr.max())
     train, valid = net.get_split_datasets(training.dataset(training.train))
-    records = [_Record() for _ in settings]
+    records = [_Record(training.outcome.score_name) for _ in settings]
     for number in range(1, net.max_epochs + 1):
         start = time.perf_counter()
         module.train()
@@ -279,5 +283,5 @@ def _validate(net, module, criterion, outcome: Outcome, data: TensorDataset) -> 
         most.append(best)
     return {
         "valid_loss": torch.stack(totals).sum(dim=0) / len(data),
-        "valid_acc": torch.stack(points).sum(dim=0) / torch.stack(most).sum(),
+        outcome.score_name: torch.stack(points).sum(dim=0) / torch.stack(most).sum(),
     }

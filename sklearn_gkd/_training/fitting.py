@@ -33,7 +33,7 @@ class _DivergedError(Exception):
 
 
 class ValidationScore(Callback):
-    """Records ``valid_acc`` each epoch, counts the complete epochs, and ends one without a loss."""
+    """Records the score of each epoch, counts the complete epochs, and ends one without a loss."""
 
     def __init__(self, outcome: Outcome):
         self.outcome = outcome
@@ -58,12 +58,13 @@ class ValidationScore(Callback):
             self.most_ += most.item()
 
     def on_epoch_end(self, net, **kwargs):
-        """Record the share of the points, and whether it is the best so far."""
+        """Record the points for the weight of all rows, and whether they are the best so far."""
         if self.most_:
             score = self.points_ / self.most_
-            earlier = [epoch["valid_acc"] for epoch in net.history[:-1]]
-            net.history.record("valid_acc", score)
-            net.history.record("valid_acc_best", score > max(earlier, default=-1.0))
+            name = self.outcome.score_name
+            earlier = [epoch[name] for epoch in net.history[:-1]]
+            net.history.record(name, score)
+            net.history.record(f"{name}_best", score > max(earlier, default=-math.inf))
         self.n_epochs_ += 1
 
 
@@ -113,7 +114,12 @@ def prepare(training: Training) -> NeuralNet:
     callbacks: list = [("gkd_score", ValidationScore(training.outcome))]
     if len(training.valid):
         best = EarlyStopping(
-            "valid_acc", net.max_epochs, 0, lower_is_better=False, sink=noop, load_best=True
+            training.outcome.score_name,
+            net.max_epochs,
+            0,
+            lower_is_better=False,
+            sink=noop,
+            load_best=True,
         )
         callbacks.append(("gkd_best_epoch", best))
     net.callbacks = callbacks + given
@@ -128,13 +134,14 @@ def prepare(training: Training) -> NeuralNet:
         module__shapes=training.shapes,
         module__n_classes=training.outcome.n_outputs,
         module__output_bias=training.output_bias(),
+        module__averages=training.outcome.averages,
         criterion=partial(training.outcome.loss, training.weights),
         device=training.device,
         iterator_train=Batches,
         iterator_train__n_views=len(training.views),
         iterator_train__shuffle=True,
         train_split=None if valid is None else predefined_split(valid),
-        **prediction_params(training.shapes),
+        **prediction_params(training.shapes, training.outcome.averages),
     )
 
 
@@ -203,7 +210,8 @@ def _epochs(
                 net.fit_loop(data, epochs=1)
                 epoch = net.history[-1]
                 del epoch["batches"][:-1]  # the last one names the files of skorch's checkpoints
-                bar.set_postfix({k: epoch[k] for k in ("train_loss", "valid_acc") if k in epoch})
+                shown = ("train_loss", training.outcome.score_name)
+                bar.set_postfix({name: epoch[name] for name in shown if name in epoch})
                 bar.update()
                 if checkpoint:
                     checkpoint.write_when_due(

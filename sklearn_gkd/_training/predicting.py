@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.series import Scaling, Shape
 from sklearn_gkd._training.batches import Batches, SeriesDataset
-from sklearn_gkd.networks._architectures import CNN, MLP, MLPEnsemble
+from sklearn_gkd.networks._architectures import CNN, MLP, Averages, MLPEnsemble, mean_decision
 from sklearn_gkd.networks._folding import folded
 
 PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, an eighth
@@ -33,6 +33,8 @@ class Standardized(nn.Module):
         See `networks`.
     output_bias : sequence of float or None
         Added to the output layer's first bias, in a network of this package.
+    averages : {"probabilities", "outputs"}, default="probabilities"
+        Of an ensemble of this package: see `MLPEnsemble`.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Standardized(nn.Module):
         shapes,
         n_classes,
         output_bias: Sequence[float] | None = None,
+        averages: Averages = "probabilities",
         **params,
     ):
         super().__init__()
@@ -49,6 +52,8 @@ class Standardized(nn.Module):
         if output_bias is not None and isinstance(self.network, CNN | MLP | MLPEnsemble):
             with torch.no_grad():
                 self.network.head[-1].get_parameter("bias").add_(torch.tensor(output_bias))
+        if isinstance(self.network, MLPEnsemble):
+            self.network.averages = averages
         for i, (mean, scale) in enumerate(scalings):
             self.register_buffer(f"mean_{i}", torch.tensor(mean))
             self.register_buffer(f"scale_{i}", torch.tensor(scale))
@@ -69,15 +74,15 @@ class Standardized(nn.Module):
         return self.network.named_parameters(*args, **kwargs)
 
 
-def prediction_params(shapes: Sequence[Shape]) -> dict[str, Any]:
-    """Return the parameters of a skorch net by which it reads series and predicts classes."""
+def prediction_params(shapes: Sequence[Shape], averages: Averages) -> dict[str, Any]:
+    """Return the parameters of a skorch net by which it reads series and predicts."""
     return {
         "dataset": SeriesDataset,
         "dataset__shapes": tuple(shapes),
         "iterator_valid": Batches,
         "iterator_valid__n_views": len(shapes),
         "iterator_valid__batch_size": PREDICTION_BATCH,
-        "predict_nonlinearity": _probabilities,
+        "predict_nonlinearity": _probabilities if averages == "probabilities" else _numbers,
     }
 
 
@@ -97,17 +102,22 @@ def outputs(
 
 @torch.inference_mode()
 def decisions(
-    net: NeuralNet, views: Sequence[np.ndarray], device: torch.device
+    net: NeuralNet, views: Sequence[np.ndarray], device: torch.device, of_members: bool = False
 ) -> Iterator[Tensor]:
-    """Yield a trained net's logits as `outputs` does, but for rounding; an ensemble's sooner."""
+    """Yield a trained net's logits as `outputs` does, but for rounding; an ensemble's sooner.
+
+    With of_members they are those of each member of an ensemble, (n, k, n_outputs).
+    """
     module = _on(device, net)
-    if type(module.network) is not MLPEnsemble:
+    network = module.network
+    if type(network) is not MLPEnsemble:
         yield from (logits for logits, _ in outputs(net, views, device))
         return
-    decide = folded(module.network)
+    decide = folded(network)
 
     def logits_of(batch: Sequence[Tensor]) -> Tensor:
-        return decide(*module.scaled(batch))
+        logits = decide(*module.scaled(batch))
+        return logits if of_members else mean_decision(logits, network.averages)
 
     for logits, n in _called(logits_of, prediction_batch(module), views, device):
         yield logits[:n]
@@ -157,6 +167,11 @@ def logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Te
     if isinstance(output, Tensor):
         return output, output.new_empty(len(output), 0)
     return output
+
+
+def _numbers(outputs: Tensor) -> Tensor:
+    """Return the predicted numbers, (n, k), the mean of members' where there are."""
+    return outputs.mean(dim=-2) if outputs.ndim > 2 else outputs
 
 
 def _probabilities(logits: Tensor) -> Tensor:

@@ -38,8 +38,16 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return torch.device(device)
 
 
-def resolve_net(network: Any, parameter: str, **budget) -> NeuralNet:
+OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
+
+
+def resolve_net(
+    network: Any, parameter: str, criteria: tuple[type[nn.Module], ...] = OF_CLASSES, **budget
+) -> NeuralNet:
     """Return the skorch net that a name, a network class or a skorch net stands for.
+
+    A skorch net cannot be made without a criterion; one of these is no cause for a warning.
 
     Raises
     ------
@@ -69,18 +77,18 @@ def resolve_net(network: Any, parameter: str, **budget) -> NeuralNet:
         raise ValueError(
             f"{parameter} has {ours}, but loss and batches are those of the method. Leave them out."
         )
-    _warn_of_unused(net, parameter)
+    _warn_of_unused(net, parameter, criteria)
     if net.batch_size == 1:
         raise ValueError(f"{parameter} has batch_size=1; batch normalisation needs 2 or more.")
     return net
 
 
-def _warn_of_unused(net: NeuralNet, parameter: str) -> None:
+def _warn_of_unused(net: NeuralNet, parameter: str, criteria: tuple[type[nn.Module], ...]) -> None:
     """Warn of what a net was given and the estimator sets in its place."""
     for name, remedy in SET_BY_THE_ESTIMATOR.items():
         value, default = getattr(net, name), _default(type(net), name)
-        is_of_classes = name == "criterion" and value in (None, nn.CrossEntropyLoss, nn.NLLLoss)
-        if not (is_of_classes or is_alike(value, default)):
+        is_usual = name == "criterion" and value in (None, *criteria)
+        if not (is_usual or is_alike(value, default)):
             warn(f"{parameter} has {name}={value!r}, which does nothing here: {remedy}.")
 
 

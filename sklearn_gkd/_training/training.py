@@ -16,6 +16,7 @@ from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import Scaling, Shape, View
 from sklearn_gkd._training.batches import SeriesDataset
 from sklearn_gkd.losses import LossWeights
+from sklearn_gkd.networks._architectures import Averages
 
 
 def epochs_for(n_rows: int) -> int:
@@ -24,7 +25,15 @@ def epochs_for(n_rows: int) -> int:
 
 
 class Outcome(Protocol):
-    """What a net learns to predict: classes, for instance."""
+    """What a net learns to predict: classes, or a quantity."""
+
+    @property
+    def score_name(self) -> str:
+        """The name of the score of validation rows in a net's history."""
+
+    @property
+    def averages(self) -> Averages:
+        """What an ensemble's members predict by the mean of."""
 
     @property
     def n_outputs(self) -> int:
@@ -41,7 +50,7 @@ class Outcome(Protocol):
     def score(
         self, logits: Tensor, labels: Tensor, sample_weight: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the points of all rows, for one net or for each of a cohort, and the most."""
+        """Return the points of all rows, for one net or for each of a cohort, and their weight."""
 
 
 class Setting(NamedTuple):

@@ -6,7 +6,7 @@ from ._importance import privileged_importance, series_importance
 from ._importance_display import SeriesImportanceDisplay
 from ._label_efficiency import label_efficiency, worth_in_labels
 from ._label_efficiency_display import LabelEfficiencyDisplay
-from ._protocol import class_f_measures, scores, train_valid_test_split
+from ._protocol import class_f_measures, quantity_scores, scores, train_valid_test_split
 
 __all__ = [
     "ClassGainDisplay",
@@ -21,6 +21,7 @@ __all__ = [
     "label_efficiency",
     "privileged_gain",
     "privileged_importance",
+    "quantity_scores",
     "scores",
     "series_importance",
     "train_valid_test_split",

@@ -1,7 +1,8 @@
 """Baselines and controls of `evaluation.privileged_gain`: a function for each, listed in `FITS`.
 
-Each takes an unfitted `GKDClassifier`, whose random_state is the seed of the split, and the split,
-and returns what it predicts for the test rows. Nets take as many steps as the estimator's student.
+Each takes an unfitted `GKDClassifier` or `GKDRegressor`, whose random_state is the seed of the
+split, and the split, and returns what it predicts for the test rows. Nets take as many steps as the
+estimator's student.
 """
 
 import warnings
@@ -12,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.base import is_regressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -25,9 +27,11 @@ from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_inde
 from sklearn_gkd._common.labels import read_channels
 from sklearn_gkd._common.series import as_table, series_shape
 from sklearn_gkd._estimators._base import BUDGET
-from sklearn_gkd._estimators._baselines import IgnorePrivileged, SeriesClassifier
+from sklearn_gkd._estimators._baselines import SeriesClassifier, SeriesRegressor
+from sklearn_gkd._estimators._ignoring import IgnorePrivileged
 from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
 from sklearn_gkd.evaluation import _budget as budget
+from sklearn_gkd.evaluation._protocol import quantity_scores, scores
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 
 
@@ -56,16 +60,35 @@ class Predicted:
         """The likeliest class of each row."""
         return self.classes[self.proba.argmax(axis=1)]
 
+    def scores(self, y_true: np.ndarray) -> dict[str, float]:
+        """Return the measures of `scores`."""
+        return scores(y_true, self.y_pred, self.proba, classes=self.classes)
 
-def forest(estimator, split: Split) -> Predicted:
+
+@dataclass(frozen=True)
+class PredictedNumbers:
+    """What a method predicts of a quantity, (n, k)."""
+
+    y_pred: np.ndarray
+
+    def scores(self, y_true: np.ndarray) -> dict[str, float]:
+        """Return the measures of `quantity_scores`."""
+        return quantity_scores(y_true, self.y_pred)
+
+
+def forest(estimator, split: Split) -> Any:
     """Predict by a random forest on X."""
-    forest = RandomForestClassifier(
-        class_weight=estimator.class_weight, random_state=estimator.random_state
-    )
-    return _predicted(IgnorePrivileged(forest).fit(split.X, split.y), split)
+    seed = estimator.random_state
+    if is_regressor(estimator):
+        forest = RandomForestRegressor(random_state=seed)
+        y = split.y if split.y.shape[1] > 1 else split.y.ravel()
+    else:
+        forest = RandomForestClassifier(class_weight=estimator.class_weight, random_state=seed)
+        y = split.y
+    return _predicted(IgnorePrivileged(forest).fit(split.X, y), split)
 
 
-def student_alone(estimator, split: Split) -> Predicted:
+def student_alone(estimator, split: Split) -> Any:
     """Predict by the student, trained without a teacher."""
     n_epochs, patience = budget.as_many_steps(estimator, split, estimator._net("student"))
     budget.set_student_epochs(estimator, n_epochs)
@@ -73,7 +96,7 @@ def student_alone(estimator, split: Split) -> Predicted:
     return _without_teacher(estimator, split)
 
 
-def student_alone_longer(estimator, split: Split) -> Predicted:
+def student_alone_longer(estimator, split: Split) -> Any:
     """Predict by the student alone, trained for the steps of teacher and student together.
 
     A teacher that is no net, or whose steps fit sets, counts as many as the student.
@@ -91,21 +114,23 @@ def student_alone_longer(estimator, split: Split) -> Predicted:
     return _without_teacher(estimator, split)
 
 
-def distillation(estimator, split: Split) -> Predicted:
+def distillation(estimator, split: Split) -> Any:
     """Predict by the estimator as it is; that its trial says no is no news among others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PrivilegedInformationWarning)
         return _predicted(_fit(estimator, split), split)
 
 
-def estimator_and_teacher(estimator, split: Split) -> tuple[Predicted, Predicted]:
+def estimator_and_teacher(estimator, split: Split) -> tuple[Any, Any]:
     """Predict by the estimator, and by its teacher, which sees X_priv of the test rows."""
     predicted = distillation(estimator, split)
-    by_teacher = estimator.teacher_predict_proba(split.X_test, split.X_priv_test)
-    return predicted, Predicted(estimator.classes_, by_teacher)
+    views = split.X_test, split.X_priv_test
+    if is_regressor(estimator):
+        return predicted, PredictedNumbers(estimator.teacher_predict(*views))
+    return predicted, Predicted(estimator.classes_, estimator.teacher_predict_proba(*views))
 
 
-def permuted(estimator, split: Split) -> Predicted:
+def permuted(estimator, split: Split) -> Any:
     """Predict by the estimator, fitted with the rows of X_priv that are known in another order."""
     rng = check_random_state(estimator.random_state)
     X_priv, unlabeled = _shuffled(split.X_priv, rng), split.X_priv_unlabeled
@@ -115,7 +140,7 @@ def permuted(estimator, split: Split) -> Predicted:
     return distillation(estimator.set_params(distillation="always"), others)
 
 
-def self_distillation(estimator, split: Split) -> Predicted:
+def self_distillation(estimator, split: Split) -> Any:
     """Predict by the estimator, with X in the place of X_priv, in all rows.
 
     The teacher still has as many views, and so as many features, as the estimator's.
@@ -126,7 +151,7 @@ def self_distillation(estimator, split: Split) -> Predicted:
     return distillation(estimator, seen_twice)
 
 
-def imputation(estimator, split: Split) -> Predicted:
+def imputation(estimator, split: Split) -> Any:
     """Predict by a net on X and on X_priv as regressed from X, in training rows out of fold.
 
     Pairs without a label are regressed from too. A net trained on X_priv itself would rely on it,
@@ -137,7 +162,7 @@ def imputation(estimator, split: Split) -> Predicted:
     return _predict_by_both(estimator, split, tables, imputed, imputed_test, dropped=0.0)
 
 
-def modality_dropout(estimator, split: Split) -> Predicted:
+def modality_dropout(estimator, split: Split) -> Any:
     """Predict by a net on both views, trained without X_priv in half of the rows of a batch.
 
     A row without X_priv has its mean. Pairs without a label cannot be trained on.
@@ -162,11 +187,13 @@ FITS: dict[Callable[..., Any], tuple[str, ...]] = {
 """The methods whose predictions each function returns."""
 
 
-def _predicted(classifier, split: Split) -> Predicted:
-    return Predicted(classifier.classes_, classifier.predict_proba(split.X_test))
+def _predicted(fitted, split: Split) -> Any:
+    if is_regressor(fitted):
+        return PredictedNumbers(fitted.predict(split.X_test))
+    return Predicted(fitted.classes_, fitted.predict_proba(split.X_test))
 
 
-def _without_teacher(estimator, split: Split) -> Predicted:
+def _without_teacher(estimator, split: Split) -> Any:
     estimator.set_params(beta=0, gamma=0).fit(split.X, split.y, groups=split.groups)
     return _predicted(estimator, split)
 
@@ -251,7 +278,7 @@ def _groups_of_all(groups: np.ndarray | None, n_rows: int) -> np.ndarray:
 
 def _predict_by_both(
     estimator, split: Split, tables: Tables, priv, priv_test, *, dropped: float
-) -> Predicted:
+) -> Any:
     """Predict by a net on X and this X_priv, side by side in a table."""
     net = _net_on_both(estimator, split, tables.shapes, dropped)
     train = np.hstack([tables.X, priv])[: len(split.y)]
@@ -260,12 +287,13 @@ def _predict_by_both(
     return _predicted(net, split._replace(X_test=both))
 
 
-def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> SeriesClassifier:
+def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> Any:
     """Return the teacher's net or, where that does not see both views, the student's, on both."""
     teacher_sees_both = estimator.teacher_view == "both"
     is_net = isinstance(estimator._teacher(), NeuralNet)
     net = estimator._net("teacher" if teacher_sees_both and is_net else "student")
-    shared = SeriesClassifier().get_params(deep=False).keys() & estimator.get_params(deep=False)
+    of_series = SeriesRegressor if is_regressor(estimator) else SeriesClassifier
+    shared = of_series().get_params(deep=False).keys() & estimator.get_params(deep=False)
     params = {name: getattr(estimator, name) for name in shared - {"n_channels", *BUDGET}}
     n_epochs, params["n_iter_no_change"] = budget.as_many_steps(estimator, split, net)
     net.set_params(
@@ -275,7 +303,7 @@ def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> Series
         module__view_shapes=view_shapes,
         module__dropped=dropped,
     )
-    return SeriesClassifier(net, **params)
+    return of_series(net, **params)
 
 
 class SideBySide(nn.Module):

@@ -17,9 +17,14 @@ METRIC_NAMES = {
     "macro_f": "macro F-measure",
     "log_loss": "log loss",
     "brier": "Brier score",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
 }
 
 ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "frameon": False}
+
+SCORES = {"valid_acc": "validation accuracy", "valid_score": "validation score (minus the loss)"}
 
 COLOURS = {"teacher": "tab:orange", "student": "tab:blue", "baseline": "0.45"}
 
@@ -154,14 +159,14 @@ class GainDisplay:
         return f"{name} of {first} less that of {second}{unit(self.metric)[1]}"
 
     def _headline(self, points: pd.Series) -> str:
-        digits = 3 if self.metric in LOSSES else 1
+        digits = 3 if unit(self.metric)[0] == 1 else 1
         gain, low, high = (f"{value:+.{digits}f}" for value in points)
         interval = f" ({low} to {high})" if np.isfinite(points["low"]) else ""
         return f"Over {points.name}, the better without X_priv: {gain}{interval}"
 
 
 class TrainingCurvesDisplay:
-    """Training loss and validation accuracy of each epoch, of teacher and student.
+    """Training loss and validation score of each epoch, of teacher and student.
 
     The two losses are not the same function: the student's has the teacher's terms too.
 
@@ -169,7 +174,7 @@ class TrainingCurvesDisplay:
     ----------
     curves : dict of str to DataFrame
         ``train_loss`` and, where there were validation rows, ``valid_acc`` of each epoch (rows
-        from 1), by net.
+        from 1), by net; of a regressor ``valid_score``.
 
     Attributes
     ----------
@@ -197,14 +202,14 @@ class TrainingCurvesDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw the training of a fitted classifier.
+        """Draw the training of a fitted classifier or regressor.
 
         Parameters
         ----------
-        estimator : GKDClassifier or SeriesClassifier
+        estimator : GKDClassifier, GKDRegressor, SeriesClassifier or SeriesRegressor
             Fitted. A teacher that is no net, or whose targets came from memory, has no curves.
         ax : array of matplotlib Axes, default=None
-            Where to draw the loss and the accuracy; None makes a figure.
+            Where to draw the loss and the score; None makes a figure.
 
         Returns
         -------
@@ -217,8 +222,8 @@ class TrainingCurvesDisplay:
         curves = {role: _curves(net) for role, net in nets.items() if isinstance(net, NeuralNet)}
         if not curves:
             raise TypeError(
-                f"estimator={estimator!r} has no nets. Give a fitted GKDClassifier or "
-                "SeriesClassifier."
+                f"estimator={estimator!r} has no nets. Give a fitted GKDClassifier, GKDRegressor, "
+                "SeriesClassifier or SeriesRegressor."
             )
         return cls(curves).plot(ax=ax)
 
@@ -228,14 +233,14 @@ class TrainingCurvesDisplay:
         Parameters
         ----------
         ax : array of matplotlib Axes, default=None
-            Where to draw the loss and the accuracy; None makes a figure.
+            Where to draw the loss and the score; None makes a figure.
 
         Returns
         -------
         TrainingCurvesDisplay
             With its figure drawn.
         """
-        labels = {"train_loss": "training loss", "valid_acc": "validation accuracy"}
+        labels = {"train_loss": "training loss"} | SCORES
         shown = [name for name in labels if any(name in curves for curves in self.curves.values())]
         if ax is None:
             size = (4.2 * len(shown), 3.2)
@@ -244,12 +249,12 @@ class TrainingCurvesDisplay:
         for panel, name in zip(self.ax_, shown, strict=True):
             for role, curves in self.curves.items():
                 line = panel.plot(curves[name], color=COLOURS.get(role), label=role)
-                if "valid_acc" in curves:
-                    kept = curves["valid_acc"].idxmax()
+                for score in SCORES.keys() & set(curves):
+                    kept = curves[score].idxmax()
                     panel.plot(kept, curves[name][kept], "o", color=line[0].get_color())
             panel.set(xlabel="epoch", ylabel=labels[name])
         self.ax_[0].set_yscale("log")
-        if "valid_acc" in shown:
+        if SCORES.keys() & set(shown):
             self.ax_[-1].plot([], [], "o", color="0.45", label="epoch kept")
         self.ax_[-1].legend(frameon=False)
         self.figure_ = self.ax_[0].figure
@@ -346,7 +351,7 @@ class ClassGainDisplay:
 
 def unit(metric: str) -> tuple[int, str]:
     """Return what a metric is multiplied by to be drawn, and its unit as a label has it."""
-    return (1, "") if metric in LOSSES else (100, " (points)")
+    return (1, "") if metric in (*LOSSES, "r2") else (100, " (points)")
 
 
 def pyplot() -> Any:
@@ -358,4 +363,4 @@ def pyplot() -> Any:
 
 def _curves(net: NeuralNet) -> pd.DataFrame:
     curves = pd.DataFrame(list(net.history)).set_index("epoch")
-    return curves.reindex(columns=[c for c in ("train_loss", "valid_acc") if c in curves])
+    return curves.reindex(columns=[c for c in ("train_loss", *SCORES) if c in curves])

@@ -51,18 +51,19 @@ def privileged_gain(
 
     Parameters
     ----------
-    estimator : GKDClassifier
+    estimator : GKDClassifier or GKDRegressor
         Cloned, and fitted without its memory, with a seed for each split as its random_state.
     X : array-like of shape (n, T, C) or (n, T * C)
         Series, complete: fill gaps first (`eo.GapFiller`).
-    y : array-like of shape (n,)
-        Class of each row.
+    y : array-like of shape (n,), or (n, k) of a regressor
+        Class of each row, or its number or numbers.
     X_priv : array-like of shape (n, T', C') or (n, T' * C')
         Privileged information. A training row that is NaN throughout has none; a test row must
         have some, for the teacher. The estimator's priv_transformer must fill gaps within a row.
     cv : int, splitter or iterable, default=None
         The splits that all methods share. None: ten random ones that test on 30 % of the rows,
         stratified by class or, with groups, of whole groups. An int: that many stratified folds.
+        Numbers are not stratified.
     groups : array-like of shape (n,), default=None
         For the splits, and for those into training and validation rows.
     X_unlabeled, X_priv_unlabeled : array-like, default=None
@@ -75,13 +76,14 @@ def privileged_gain(
     Returns
     -------
     DataFrame
-        A row for each split, method and metric (those of `scores` with probabilities), with
-        columns ``method``, ``split``, ``metric``, ``value``, ``n_train`` and ``n_test``.
+        A row for each split, method and metric (those of `scores` with probabilities or, of a
+        regressor, of `quantity_scores`), with columns ``method``, ``split``, ``metric``,
+        ``value``, ``n_train`` and ``n_test``.
 
     Raises
     ------
     TypeError
-        Where the estimator is no GKDClassifier.
+        Where the estimator is no GKDClassifier or GKDRegressor.
     ValueError
         Where it has nothing to distil, or a test row has no X_priv.
 
@@ -111,7 +113,7 @@ def privileged_gain(
     'permuted X_priv': 12, 'self-distillation': 12, 'imputation': 12, 'modality dropout': 12}
     """
     check_estimator(estimator)
-    data = Data.checked(X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
+    data = Data.checked(estimator, X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
     rng = check_random_state(random_state)
     splits = data.splits(cv, rng)
     _check_teacher_can_be_tested(data.X_priv, [test for _, test in splits])

@@ -10,6 +10,7 @@ from sklearn.isotonic import isotonic_regression
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
+from sklearn_gkd._common.targets import strata
 from sklearn_gkd._estimators._privileged import has_information
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd.evaluation._controls import distillation, self_distillation, student_alone
@@ -68,16 +69,17 @@ def label_efficiency(
     - ``estimator``: as it is given, on labelled rows and pairs.
 
     Labels are drawn from the training rows, each class by its share, but two or more of each (one
-    of a class that has one): those of a smaller number are among those of a larger. So are pairs.
+    of a class that has one), and those of a quantity at random: those of a smaller number are among
+    those of a larger. So are pairs.
 
     Parameters
     ----------
-    estimator : GKDClassifier
+    estimator : GKDClassifier or GKDRegressor
         Cloned, and fitted without its memory, with a seed for each split as its random_state.
     X : array-like of shape (n, T, C) or (n, T * C)
         Series, complete: fill gaps first (`eo.GapFiller`).
-    y : array-like of shape (n,)
-        Class of each row.
+    y : array-like of shape (n,), or (n, k) of a regressor
+        Class of each row, or its number or numbers.
     X_priv : array-like of shape (n, T', C') or (n, T' * C')
         Privileged information. A row that is NaN throughout has none, and is no pair.
     X_unlabeled, X_priv_unlabeled : array-like, default=None
@@ -109,7 +111,7 @@ def label_efficiency(
     Raises
     ------
     TypeError
-        Where the estimator is no GKDClassifier.
+        Where the estimator is no GKDClassifier or GKDRegressor.
     ValueError
         Where it has nothing to distil, or a split has too few rows for a number of labels, or a
         number of labels too few for the classes.
@@ -135,7 +137,7 @@ def label_efficiency(
     {(20, 0): 3, (20, 100): 3, (80, 0): 3, (80, 100): 3}
     """
     check_estimator(estimator)
-    data = Data.checked(X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
+    data = Data.checked(estimator, X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
     n_labels, n_pairs = _counts(n_labels, "n_labels", 1), _counts(n_pairs, "n_pairs", 0)
     rng = check_random_state(random_state)
     splits = data.splits(cv, rng)
@@ -179,7 +181,7 @@ def worth_in_labels(results: pd.DataFrame, *, metric: str = "f_measure") -> pd.D
     results : DataFrame
         As from `label_efficiency`.
     metric : str, default="f_measure"
-        One of the metrics in results.
+        One of the metrics in results; of a quantity ``"r2"``, ``"rmse"`` or ``"mae"``.
 
     Returns
     -------
@@ -293,7 +295,11 @@ def _draw_cells(
 
 
 def _stratified_order(y: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Return rows in an order that begins with two of each class, and has each by its share."""
+    """Return rows in an order that begins with two of each class, and has each by its share.
+
+    Rows of numbers are in any order.
+    """
+    y = strata(y)
     place = np.empty(len(y))
     for name in np.unique(y):
         rows = rng.permutation(np.flatnonzero(y == name))
@@ -303,12 +309,14 @@ def _stratified_order(y: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 
 
 def _check_labels(n_labels: list[int], y: np.ndarray) -> None:
-    _, counts = np.unique(y, return_counts=True)
+    _, counts = np.unique(strata(y), return_counts=True)
     least = np.minimum(counts, 2).sum()
     if n_labels[0] < least:
         raise ValueError(
             f"n_labels={n_labels} has {n_labels[0]}, too few for two of each of {len(counts)} "
             f"classes. Give {least} or more."
+            if y.ndim == 1
+            else f"n_labels={n_labels} has {n_labels[0]}. Give {least} or more."
         )
     if n_labels[-1] > len(y):
         raise ValueError(

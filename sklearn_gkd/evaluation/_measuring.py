@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.utils.parallel import Parallel
 from tqdm.auto import tqdm
 
@@ -12,15 +12,18 @@ from sklearn_gkd._common.compat import num_samples, safe_indexing
 from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import as_array, as_column
 from sklearn_gkd._common.splitting import folds, hold_out
-from sklearn_gkd._estimators._classifier import GKDClassifier
 from sklearn_gkd._estimators._privileged import Pair, check_pairs, has_information
+from sklearn_gkd._estimators._targets import as_numbers
+from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._training.randomness import draw_seeds
-from sklearn_gkd.evaluation._controls import Predicted, Split
-from sklearn_gkd.evaluation._protocol import scores
+from sklearn_gkd.evaluation._controls import Split
 
 
 class Data(NamedTuple):
-    """Rows with a label, and pairs without one, None where there are none."""
+    """Rows with a label, and pairs without one, None where there are none.
+
+    The y is of classes, (n,), or of numbers, (n, k).
+    """
 
     X: Any
     y: np.ndarray
@@ -30,10 +33,15 @@ class Data(NamedTuple):
     X_priv_unlabeled: Any
 
     @classmethod
-    def checked(cls, X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled) -> "Data":
+    def checked(cls, estimator, X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled) -> "Data":
         """Return the arguments as arrays, or raise an error that names the wrong one."""
         check_rows(X=X, y=y, X_priv=X_priv, groups=groups)
-        X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), as_column(y, "y")
+        X, X_priv = as_array(X, "X"), as_array(X_priv, "X_priv")
+        if is_regressor(estimator):
+            y = as_numbers(y, "y")
+            y = y.reshape(len(y), -1)
+        else:
+            y = as_column(y, "y")
         groups = None if groups is None else as_column(groups, "groups")
         has_information(X_priv)
         check_pairs(
@@ -83,10 +91,11 @@ class Data(NamedTuple):
 
 def check_estimator(estimator) -> None:
     """Raise an error unless the estimator distils."""
-    if not isinstance(estimator, GKDClassifier):
+    if not isinstance(estimator, TaughtEstimator):
         raise TypeError(
             f"estimator is a {type(estimator).__name__}, whose student and teacher cannot be told "
-            "apart. Give a GKDClassifier, and transform X before; X_priv has priv_transformer."
+            "apart. Give a GKDClassifier or GKDRegressor, and transform X before; X_priv has "
+            "priv_transformer."
         )
     estimator._validate_params()
     if estimator.beta == 0 and estimator.gamma == 0:
@@ -103,9 +112,8 @@ def measure(
     fitted = fit(
         clone(estimator).set_params(memory=None, random_state=seed), data.split(train, test, pairs)
     )
-    methods = [fitted] if isinstance(fitted, Predicted) else fitted
-    y_true = data.y[test]
-    return [scores(y_true, one.y_pred, one.proba, classes=one.classes) for one in methods]
+    methods = fitted if isinstance(fitted, tuple) else [fitted]
+    return [one.scores(data.y[test]) for one in methods]
 
 
 def run(fits: Iterable[Any], n_jobs: int | None) -> list[Any]:

@@ -2,11 +2,19 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    root_mean_squared_error,
+)
 
 from sklearn_gkd._common.splitting import hold_out
 
-LOSSES = ("log_loss", "brier")
+LOSSES = ("log_loss", "brier", "rmse", "mae")
 """The measures that are the better the lower they are."""
 
 
@@ -130,6 +138,32 @@ def _losses(y_true, y_proba, classes) -> dict[str, float]:
     return {
         "log_loss": float(log_loss(y_true, of_all, labels=labels)),
         "brier": float(np.square(of_all - is_true).sum(axis=1).mean()),
+    }
+
+
+def quantity_scores(y_true, y_pred) -> dict[str, float]:
+    """Return R², the root mean squared error and the mean absolute error of a quantity.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,) or (n, k)
+        Numbers. Of several in a row, the measures are averaged.
+
+    Returns
+    -------
+    dict
+        ``r2`` (1 at best), ``rmse`` and ``mae`` (in the units of y, 0 at best).
+
+    Examples
+    --------
+    >>> from sklearn_gkd.evaluation import quantity_scores
+    >>> quantity_scores([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 3.0])
+    {'r2': 0.8, 'rmse': 0.5, 'mae': 0.25}
+    """
+    return {
+        "r2": float(r2_score(y_true, y_pred)),
+        "rmse": float(root_mean_squared_error(y_true, y_pred)),
+        "mae": float(mean_absolute_error(y_true, y_pred)),
     }
 
 

@@ -3,7 +3,8 @@
 A network is an `nn.Module` class called as ``Network(shapes, n_classes, **module_params)``, where
 ``shapes`` holds one (T, C) for each view. Its ``forward(*views)`` takes one float tensor of shape
 (n, T, C) for each view and returns ``(logits, features)``, or logits alone. A network of k members
-that learn side by side returns the logits of each, (n, k, n_classes), while it is in training.
+that learn side by side returns the logits of each, (n, k, n_classes), while it is in training. Of a
+regressor, n_classes is how many numbers a row has, and the logits are these, standardised.
 """
 
 import lazy_loader

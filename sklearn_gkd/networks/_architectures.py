@@ -1,6 +1,7 @@
 """The paper's networks (Tables 2, 3 and 4), and an ensemble of small ones."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from sklearn_gkd.networks._layers import Dropout, Linear, MemberBatchNorm, MemberLinear
 
 Shapes = Sequence[tuple[int, int]]
+
+Averages = Literal["probabilities", "outputs"]
 
 
 class Head(nn.Sequential):
@@ -171,6 +174,12 @@ class MLPEnsemble(nn.Module):
     of these sizes; together they are computed as one, by batched matrix products, several times
     as fast as one by one.
 
+    Attributes
+    ----------
+    averages : {"probabilities", "outputs"}
+        What they decide by the mean of. It is "probabilities" unless an estimator of a quantity
+        sets it.
+
     Parameters
     ----------
     shapes : sequence of (T, C)
@@ -195,6 +204,8 @@ class MLPEnsemble(nn.Module):
     >>> student.eval()(torch.zeros(4, 31, 2))[0].shape
     torch.Size([4, 7])
     """
+
+    averages: Averages = "probabilities"
 
     def __init__(
         self,
@@ -240,12 +251,12 @@ class MLPEnsemble(nn.Module):
         -------
         tuple of Tensor
             Logits and features. The logits are each member's, (n, n_members, n_classes), in
-            training, and otherwise the logarithms of their mean probabilities, (n, n_classes). The
+            training, and otherwise those of their `mean_decision`, (n, n_classes). The
             features are the members', side by side, (n, n_members * features).
         """
         logits, features = (of_member.transpose(0, 1) for of_member in self.of_members(views))
         if not self.training:
-            logits = mean_decision(logits)
+            logits = mean_decision(logits, self.averages)
         return logits, features.flatten(1)
 
     def of_members(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -270,8 +281,13 @@ def as_table(views: Sequence[Tensor]) -> Tensor:
     return torch.cat([view.flatten(1) for view in views], dim=1)
 
 
-def mean_decision(logits: Tensor) -> Tensor:
-    """Return the logarithms of the members' mean probabilities: (..., k, n_classes) without k."""
+def mean_decision(logits: Tensor, averages: Averages) -> Tensor:
+    """Return the members' mean, (..., k, n_classes) without k.
+
+    It is that of their outputs, or the logarithms of that of their probabilities.
+    """
+    if averages == "outputs":
+        return logits.mean(dim=-2)
     return logits.softmax(dim=-1).mean(dim=-2).clamp(min=1e-30).log()
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sklearn_gkd.networks._architectures import MLPEnsemble, as_table, mean_decision
+from sklearn_gkd.networks._architectures import MLPEnsemble, as_table
 from sklearn_gkd.networks._layers import MemberBatchNorm, MemberLinear
 
 
 def folded(network: MLPEnsemble) -> Callable[..., Tensor]:
-    """Return a function that gives the logits of `network.eval()`, but for rounding.
+    """Return a function that gives each member's logits in evaluation, but for rounding.
 
     Batch normalisation is part of the linear layer after it, and so is the layer of features. Each
     member computes all its layers before the next begins, so that their values stay in the cache.
@@ -26,7 +26,7 @@ def folded(network: MLPEnsemble) -> Callable[..., Tensor]:
             for weight, bias in steps:
                 values = torch.addmm(bias, values.relu_(), weight)
             logits.append(values)
-        return mean_decision(torch.stack(logits, dim=1))
+        return torch.stack(logits, dim=1)
 
     return decide
 

@@ -95,6 +95,8 @@ class SeriesNet(ClassifierMixin, NeuralNet):
     def predict(self, X):
         """Predict the class codes, places in the estimator's ``classes_``.
 
+        A net that has learnt a quantity predicts its numbers, as standardised by the estimator.
+
         Parameters
         ----------
         X : array-like or list of array-like
@@ -102,10 +104,12 @@ class SeriesNet(ClassifierMixin, NeuralNet):
 
         Returns
         -------
-        ndarray of int of shape (n,)
-            Codes of the classes.
+        ndarray of int of shape (n,), or of float32 of shape (n, k)
+            Codes of the classes, or the numbers.
         """
-        return self.predict_proba(X).argmax(axis=1)
+        predicted = self.predict_proba(X)
+        of_numbers = getattr(self, "module__averages", None) == "outputs"
+        return predicted if of_numbers else predicted.argmax(axis=1)
 
     def predict_proba(self, X):
         """Predict the probability of each class, by the net that an estimator has fitted.

@@ -9,8 +9,9 @@ from skorch import NeuralNet
 from torch import nn
 
 from sklearn_gkd._estimators._base import NetEstimator
-from sklearn_gkd._estimators._baselines import SeriesClassifier
+from sklearn_gkd._estimators._baselines import SeriesClassifier, SeriesRegressor
 from sklearn_gkd._estimators._classifier import GKDClassifier
+from sklearn_gkd._estimators._regressor import GKDRegressor
 from sklearn_gkd.eo._optical import CloudMask, SpectralIndices
 from sklearn_gkd.eo._time import GapFiller, Resample
 from sklearn_gkd.networks._architectures import NETWORKS
@@ -21,7 +22,9 @@ ESTIMATORS: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
         GKDClassifier,
+        GKDRegressor,
         SeriesClassifier,
+        SeriesRegressor,
         CloudMask,
         GapFiller,
         Resample,

@@ -1,7 +1,8 @@
-"""Export of a fitted classifier, with the steps before it, as one ONNX graph."""
+"""Export of a fitted estimator, with the steps before it, as one ONNX graph."""
 
 import os
 import warnings
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -13,7 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sklearn_gkd._common.files import missing_extra, write_whole
+from sklearn_gkd._estimators._base import NetEstimator
 from sklearn_gkd._estimators._net_classifier import NetClassifier
+from sklearn_gkd._estimators._net_regressor import NetRegressor
 from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.persistence._onnx_steps import as_module, reshaped_to
 
@@ -25,60 +28,97 @@ def onnx_bytes(estimator: Any) -> bytes:
         import onnxscript  # noqa: F401
     steps = estimator.steps if isinstance(estimator, Pipeline) else [("the estimator", estimator)]
     steps = [(name, step) for name, step in steps if step not in (None, "passthrough")]
-    *before, (name, classifier) = steps
-    if not isinstance(classifier, NetClassifier):
+    *before, (name, last) = steps
+    if not isinstance(last, NetEstimator):
         raise TypeError(
-            f"{name} is a {type(classifier).__name__}; to_onnx exports GKDClassifier, "
-            "SeriesClassifier, and a Pipeline that ends in one."
+            f"{name} is a {type(last).__name__}; to_onnx exports GKDClassifier, GKDRegressor, "
+            "SeriesClassifier, SeriesRegressor, and a Pipeline that ends in one."
         )
     for _, step in steps:
         check_is_fitted(step)
-    graph = nn.Sequential(*(as_module(name, step) for name, step in before), _Decide(classifier))
+    predict = _Decide(last) if isinstance(last, NetClassifier) else _Predict(last)
+    graph = nn.Sequential(*(as_module(name, step) for name, step in before), predict)
     with warnings.catch_warnings():
         # The exporter copies a class that torch itself deprecates.
         warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec", FutureWarning)
         program: Any = torch.onnx.export(
             graph.eval(),
-            (torch.zeros(2, *_input_shape([step for _, step in before], classifier)),),
+            (torch.zeros(2, *_input_shape([step for _, step in before], last)),),
             input_names=["X"],
-            output_names=["code", "probabilities"],
+            output_names=predict.output_names,
             dynamic_shapes=({0: torch.export.Dim("n")},),
             dynamo=True,
             verbose=False,
         )
     model = program.model_proto
-    model.graph.initializer.append(
-        onnx.numpy_helper.from_array(_labels(classifier.classes_), "classes")
-    )
+    if isinstance(last, NetClassifier):
+        _add_labels(model, last.classes_)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def _add_labels(model: Any, classes: np.ndarray) -> None:
+    """Put the class of each row in the place of its code."""
+    import onnx
+
+    model.graph.initializer.append(onnx.numpy_helper.from_array(_labels(classes), "classes"))
     model.graph.node.append(onnx.helper.make_node("Gather", ["classes", "code"], ["label"]))
     label = onnx.helper.make_tensor_value_info(
         "label", model.graph.initializer[-1].data_type, ["n"]
     )
     model.graph.output[0].CopyFrom(label)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
 
 
-class _Decide(nn.Module):
+class _OfNet(nn.Module):
+    """The net that an estimator predicts with."""
+
+    output_names: Sequence[str]
+
+    def __init__(self, estimator: NetEstimator):
+        super().__init__()
+        self.shape = estimator.series_shape_
+        self.net = getattr(estimator, estimator._predicts_with).module_
+
+    def outputs(self, X: Tensor) -> Tensor:
+        return self.net([X.float().reshape(-1, *self.shape)])[0]
+
+
+class _Decide(_OfNet):
     """The net that a classifier predicts with, up to class codes and probabilities."""
 
-    def __init__(self, classifier: NetClassifier):
-        super().__init__()
-        self.shape = classifier.series_shape_
-        self.net = getattr(classifier, classifier._predicts_with).module_
+    output_names = ("code", "probabilities")
 
     def forward(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        logits, _ = self.net([X.float().reshape(-1, *self.shape)])
+        logits = self.outputs(X)
         return logits.argmax(dim=1), logits.softmax(dim=1)
 
 
-def _input_shape(before: list, classifier: NetClassifier) -> tuple[int, ...]:
+class _Predict(_OfNet):
+    """The net that a regressor predicts with, up to numbers in the units of y."""
+
+    output_names = ("variable",)
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, regressor: NetRegressor):
+        super().__init__(regressor)
+        self.register_buffer("mean", torch.tensor(regressor.target_mean_))
+        self.register_buffer("scale", torch.tensor(regressor.target_scale_))
+
+    def forward(self, X: Tensor) -> Tensor:
+        numbers = self.outputs(X).double()
+        if self.mean.ndim == 0:
+            numbers = numbers.squeeze(1)
+        return (numbers * self.scale + self.mean).float()
+
+
+def _input_shape(before: list, last: NetEstimator) -> tuple[int, ...]:
     """Return the shape of a row of X: a table where fit saw one, or where a step reshapes one."""
-    mean = getattr(classifier, classifier._predicts_with).module_.mean_0
-    of_columns = classifier.n_channels is not None or hasattr(classifier, "feature_names_in_")
-    is_table = of_columns or mean.shape == classifier.series_shape_
+    mean = getattr(last, last._predicts_with).module_.mean_0
+    of_columns = last.n_channels is not None or hasattr(last, "feature_names_in_")
+    is_table = of_columns or mean.shape == last.series_shape_
     # Scaling and reshaping leave the number of columns as it is; steps of eo may change it.
-    first = next(step for step in [*before, classifier] if hasattr(step, "series_shape_"))
+    first = next(step for step in [*before, last] if hasattr(step, "series_shape_"))
     if is_table or any(reshaped_to(step) for step in before):
         return (prod(first.series_shape_),)
     return first.series_shape_
@@ -113,17 +153,18 @@ def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     """Write the student, with its scaling and the steps before it, as an ONNX model.
 
     The model has one input, ``X``, float32 of any number of rows: a table (n, T * C) where the
-    classifier was fitted on a table or a step reshapes one, otherwise series (n, T, C), with the
-    dates and channels that the first step was fitted on. It has two
-    outputs, named as sklearn-onnx names them: ``label`` (n,), of the type of the classes, and
-    ``probabilities`` (n, n_classes), float32, in the order of ``classes_``.
+    estimator was fitted on a table or a step reshapes one, otherwise series (n, T, C), with the
+    dates and channels that the first step was fitted on. Its outputs are named as sklearn-onnx
+    names them. Of a classifier: ``label`` (n,), of the type of the classes, and ``probabilities``
+    (n, n_classes), float32, in the order of ``classes_``. Of a regressor: ``variable``, float32,
+    (n,) or (n, k) as y was.
 
     Parameters
     ----------
-    estimator : GKDClassifier, SeriesClassifier, or a Pipeline that ends in one
-        Fitted. Steps before it may be `eo.CloudMask`, `eo.GapFiller`, `eo.Resample` and
-        `eo.SpectralIndices`, scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler and
-        RobustScaler (without clip), "passthrough", and
+    estimator : GKDClassifier, GKDRegressor, SeriesClassifier, SeriesRegressor, or a Pipeline
+        Fitted. A Pipeline ends in one of them. Steps before it may be `eo.CloudMask`,
+        `eo.GapFiller`, `eo.Resample` and `eo.SpectralIndices`, scikit-learn's StandardScaler,
+        MinMaxScaler, MaxAbsScaler and RobustScaler (without clip), "passthrough", and
         ``FunctionTransformer(np.reshape, kw_args={"shape": (-1, ...)})``.
     path : str or path-like
         The file.

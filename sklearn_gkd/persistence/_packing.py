@@ -23,6 +23,7 @@ from sklearn_gkd._common.fitted_state import (
     FloatArray,
     Labels,
     Net,
+    Numbers,
     Part,
     Sizes,
     Transformer,
@@ -140,7 +141,7 @@ class Packer:
                 return list(value)
             case Count():
                 return int(value)
-            case FloatArray():
+            case FloatArray() | Numbers():
                 self.tensors[path] = torch.tensor(value)
                 return "tensor"
             case ColumnNames():

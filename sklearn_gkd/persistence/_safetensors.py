@@ -30,20 +30,22 @@ def save_model(
 ) -> None:
     """Write a fitted model to one file of safetensors and JSON, which `load_model` reads.
 
-    The file holds what predicts: weights, scaling, classes, column names, the shapes of the
-    series; and, for the reader, parameters, training history and versions, but not what a trial
-    found (`distillation_`). A file that exists is replaced once the new one is complete.
+    The file holds what predicts: weights, scaling, classes or the scale of y, column names, the
+    shapes of the series; and, for the reader, parameters, training history and versions, but not
+    what a trial found (`distillation_`). A file that exists is replaced once the new one is
+    complete.
 
     Parameters
     ----------
-    estimator : GKDClassifier, SeriesClassifier, a transformer of series, or a Pipeline of these
-        Fitted. Transformers of series are `eo.CloudMask`, `eo.GapFiller`, `eo.Resample` and
-        `eo.SpectralIndices`.
+    estimator : GKDClassifier, GKDRegressor, SeriesClassifier, SeriesRegressor, or others
+        Fitted; also a transformer of series, or a Pipeline of these. Transformers of series are
+        `eo.CloudMask`, `eo.GapFiller`, `eo.Resample` and `eo.SpectralIndices`.
     path : str or path-like
         The file.
     teacher : bool, default=False
-        Whether to write the teacher too, for `GKDClassifier.teacher_predict_proba`. It must be a
-        net, and priv_transformer must be None, a transformer of series or a Pipeline of these.
+        Whether to write the teacher too, for `GKDClassifier.teacher_predict_proba` or
+        `GKDRegressor.teacher_predict`. It must be a net, and priv_transformer must be None, a
+        transformer of series or a Pipeline of these.
     networks : dict of str to nn.Module class, default=None
         Names for classes of your own that the net is made of. `load_model` needs the same. Those
         of `networks.NETWORKS` and the usual activations of torch have names.
@@ -60,8 +62,8 @@ def save_model(
 
     Notes
     -----
-    Parameters of a classifier that are not plain values (a teacher that is a scikit-learn
-    classifier, callbacks, a RandomState) are described, not written: see `load_model`. `device`,
+    Parameters of an estimator that are not plain values (a teacher that is one of scikit-learn's,
+    callbacks, a RandomState) are described, not written: see `load_model`. `device`,
     `memory` and `checkpoint` belong to the machine and not to the model, and are left out.
 
     Arrays in the parameters of a transformer load as lists, and dates (datetime64, a
@@ -109,7 +111,7 @@ def load_model(path: str | os.PathLike, *, networks: Networks | None = None) -> 
 
     Returns
     -------
-    GKDClassifier, SeriesClassifier, a transformer of series, or a Pipeline
+    GKDClassifier, GKDRegressor, SeriesClassifier, SeriesRegressor, transformer or Pipeline
         Fitted. Without a teacher in the file, it has no ``teacher_`` and no ``priv_reader_``.
 
     Raises

@@ -19,6 +19,7 @@ from sklearn_gkd._common.fitted_state import (
     FloatArray,
     Labels,
     Net,
+    Numbers,
     Part,
     Sizes,
     Transformer,
@@ -140,6 +141,8 @@ class Unpacker:
                 return packed
             case FloatArray(shape):
                 return self._floats(path, tuple(sizes[name] for name in shape))
+            case Numbers(size):
+                return self._numbers(path, size, sizes)
             case ColumnNames(factors):
                 _check(type(packed) is list and all(type(name) is str for name in packed), path)
                 n_columns = prod(sizes[name] for name in factors)
@@ -179,6 +182,14 @@ class Unpacker:
             )
         return values.numpy()
 
+    def _numbers(self, path: str, size: str, sizes: dict) -> np.ndarray:
+        _check(path in self.tensors, path)
+        numbers = self.tensors.pop(path)
+        n_numbers = numbers.numel()
+        _check(numbers.is_floating_point() and numbers.ndim < 2 and n_numbers > 0, path)
+        _check(sizes.setdefault(size, n_numbers) == n_numbers, path)
+        return numbers.numpy()
+
     def _labels(self, packed: dict, path: str) -> np.ndarray:
         dtype = np.dtype(packed["dtype"])
         _check(dtype.kind in PLAIN + "O" and dtype.itemsize < 10**6, path)
@@ -211,7 +222,8 @@ class Unpacker:
                     f"{weight.dtype} of shape {tuple(weight.shape)}"
                 )
         settings = {f"module__{name}": value for name, value in params.items()}
-        net = SeriesNet(Standardized, callbacks="disable", **settings, **prediction_params(shapes))
+        settings |= prediction_params(shapes, params.setdefault("averages", "probabilities"))
+        net = SeriesNet(Standardized, callbacks="disable", **settings)
         with seeded(0, torch.device("cpu")):
             net.initialize()
         net.module_.load_state_dict(tensors)

@@ -3,12 +3,13 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from sklearn_gkd import GKDClassifier, SeriesClassifier
+from sklearn_gkd import GKDClassifier, SeriesClassifier, SeriesRegressor
 from sklearn_gkd.eo import CloudMask, GapFiller, Resample, SpectralIndices
 
 FITTED = {
     "student": partial(GKDClassifier, priv_transformer=GapFiller(), max_epochs=1),
     "classifier": partial(SeriesClassifier, max_epochs=1),
+    "regressor": partial(SeriesRegressor, max_epochs=1),
     "mask": partial(CloudMask, n_channels=2),
     "gaps": GapFiller,
     "resampled": partial(Resample, range(12), [3]),
@@ -26,7 +27,7 @@ def fitted(case, series, named=True):
     estimator = FITTED[case]()
     if case == "student":
         return estimator.fit(X, series.y, X_priv=X_priv)
-    return estimator.fit(X, series.y)
+    return estimator.fit(X, range(120) if case == "regressor" else series.y)
 
 
 @pytest.mark.parametrize("case", FITTED)

@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LinearRegression
 
-from sklearn_gkd._estimators._targets import Classes
-from sklearn_gkd.losses import DistillationLoss, LabelLoss, LossWeights
+from sklearn_gkd._estimators._targets import Classes, Quantity, as_numbers
+from sklearn_gkd.losses import (
+    DistillationLoss,
+    LabelLoss,
+    LossWeights,
+    QuantityDistillationLoss,
+    QuantityLoss,
+)
 
 Y = np.array(["oats", "rye", "oats", "maize"])
 
@@ -90,3 +97,84 @@ def test_where_classes_weigh_differently_outputs_start_at_the_logarithms_of_thei
     assert np.isfinite(classes.output_bias(np.array([0, 1]), None)).all()
     for alike in (None, np.full(3, 2.0)):
         assert Classes(labels, alike).output_bias(codes, of_rows) is None
+
+
+NUMBERS = np.array([[1.0, 100.0], [2.0, 100.0], [4.0, 100.0], [100.0, 100.0]])
+TRAIN = np.arange(3)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([2.0, 0.5, 0.5])])
+def test_numbers_are_standardised_by_the_training_rows(weights):
+    quantity, raw = Quantity.of(NUMBERS, "huber")
+    np.testing.assert_array_equal(raw, NUMBERS)
+    quantity, scaled = quantity.standardized(raw, TRAIN, weights)
+    mean = np.average(NUMBERS[:3, 0], weights=weights)
+    deviation = np.sqrt(np.average((NUMBERS[:3, 0] - mean) ** 2, weights=weights))
+    np.testing.assert_allclose(scaled[:, 0], (NUMBERS[:, 0] - mean) / deviation, rtol=1e-6)
+    assert scaled[:, 1].tolist() == [0, 0, 0, 0]  # a constant
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(quantity.as_given(scaled), NUMBERS, rtol=1e-6)
+    np.testing.assert_allclose(quantity.decode(torch.tensor(scaled)), NUMBERS, rtol=1e-6)
+    np.testing.assert_allclose(quantity.encode(NUMBERS[:2], 2), scaled[:2])
+    assert quantity.n_outputs == 2
+    assert quantity.output_bias(scaled, None) is None
+    assert quantity.loss().kind == "huber"
+    assert isinstance(quantity.loss(), QuantityLoss)
+    assert isinstance(quantity.loss(LossWeights()), QuantityDistillationLoss)
+
+
+def test_numbers_of_one_dimension_come_back_so():
+    quantity, raw = Quantity.of(NUMBERS[:, 0], "squared_error")
+    quantity, scaled = quantity.standardized(raw, TRAIN, None)
+    assert scaled.shape == (4, 1)
+    assert quantity.decode(torch.tensor(scaled)) == pytest.approx(NUMBERS[:, 0], rel=1e-6)
+
+
+def test_numbers_that_cannot_be_learnt_are_named():
+    with pytest.raises(ValueError, match="y: could not convert string to float"):
+        as_numbers(np.array(["rye", "oats"]), "y")
+    with pytest.raises(ValueError, match="y has 1 masked values"):
+        as_numbers(np.ma.masked_equal([1.0, 2.0], 2.0), "y")
+    with pytest.raises(ValueError, match="y contains NaN"):
+        as_numbers([1.0, np.nan], "y")
+    quantity, raw = Quantity.of(NUMBERS, "squared_error")
+    with pytest.raises(ValueError, match=r"y_val has the shape \(2,\). Give \(2, 2\)"):
+        quantity.encode([1.0, 2.0], 2)
+    with pytest.raises(ValueError, match="y has one sample to train on"):
+        quantity.standardized(raw, TRAIN[:1], None)
+    with pytest.raises(ValueError, match="so large"):
+        quantity.standardized(raw * 1e200, TRAIN, None)
+
+
+def test_the_score_of_a_quantity_is_minus_the_distance():
+    quantity = Quantity(np.array(5.0), np.array(2.0), "absolute_error")
+    outputs = torch.tensor([[1.0], [2.0], [3.0]])
+    numbers = torch.tensor([[0.0], [4.0], [torch.nan]])
+    points, most = quantity.score(outputs, numbers)
+    assert (points.item(), most.item()) == (-3, 2)
+    of_cohort, most = quantity.score(torch.stack([outputs, -outputs]), numbers, torch.arange(1, 4))
+    assert (of_cohort.tolist(), most.item()) == ([-(1 + 2 * 2), -(1 + 2 * 6)], 3)
+
+
+def test_held_out_losses_of_a_quantity_are_squared_errors_by_weight():
+    quantity = Quantity(np.zeros(2), np.ones(2), "absolute_error")
+    rows = np.array([[1.0, 2.0], [0.0, 3.0]])
+    losses = quantity.held_out_losses(torch.zeros(2, 2), rows, None)
+    assert losses.tolist() == [5, 9]
+    losses = quantity.held_out_losses(torch.zeros(2, 2), rows, np.array([1.0, 3.0]))
+    assert losses.tolist() == [2.5, 13.5]
+
+
+def test_a_regressor_teaches_in_the_units_of_y_and_is_read_standardised():
+    X = np.arange(8.0).reshape(4, 2)
+    y = X.sum(axis=1)
+    quantity, raw = Quantity.of(y, "squared_error")
+    quantity, scaled = quantity.standardized(raw, np.arange(4), None)
+    teacher = LinearRegression()
+    assert not quantity.is_known_to(teacher)
+    teacher.fit(X, quantity.for_teacher(scaled))
+    assert quantity.is_known_to(teacher)
+    np.testing.assert_allclose(teacher.predict(X), y, rtol=1e-5)
+    np.testing.assert_allclose(quantity.told_by(teacher, X), scaled, atol=1e-5)
+    with pytest.raises(ValueError, match="teacher predicts 1 numbers for each row, and y has 2"):
+        Quantity(np.zeros(2), np.ones(2)).told_by(teacher, X)

@@ -207,7 +207,7 @@ def test_a_cohort_s_network_is_its_network_many_times(series):
         MLPEnsemble([(6, 2)], 3, n_members=2, width=16, features=8, head=8).eval(),
     ):
         state = torch.get_rng_state()
-        cohort = CohortNetwork(network, 4).eval()
+        cohort = CohortNetwork(network, 4, "probabilities").eval()
         assert torch.equal(state, torch.get_rng_state())
         logits, features = network(*views)
         together_logits, together_features = cohort(*views)

@@ -2,10 +2,16 @@
 
 import pytest
 import sklearn
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.utils.estimator_checks import check_class_weight_classifiers, parametrize_with_checks
 
-from sklearn_gkd import GKDClassifier, IgnorePrivileged, SeriesClassifier
+from sklearn_gkd import (
+    GKDClassifier,
+    GKDRegressor,
+    IgnorePrivileged,
+    SeriesClassifier,
+    SeriesRegressor,
+)
 from sklearn_gkd.networks import SeriesNet
 
 # check_class_weight_classifiers sets it.
@@ -23,6 +29,13 @@ SMALL = SeriesNet(
 
 
 class TaughtByItself(GKDClassifier):
+    """Trains a teacher in every check: X is its own privileged information."""
+
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(X, y, X_priv=X, sample_weight=sample_weight)
+
+
+class RegressorTaughtByItself(GKDRegressor):
     """Trains a teacher in every check: X is its own privileged information."""
 
     def fit(self, X, y, sample_weight=None):
@@ -60,6 +73,10 @@ def metadata_routing(request):
         TaughtByItself(SMALL, SMALL),
         SeriesClassifier(SMALL),
         IgnorePrivileged(LogisticRegression()),
+        GKDRegressor(SMALL, SMALL),
+        RegressorTaughtByItself(SMALL, SMALL),
+        SeriesRegressor(SMALL),
+        IgnorePrivileged(LinearRegression()),
     ],
     expected_failed_checks=expected_failures,
 )
@@ -70,7 +87,14 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::sklearn_gkd.PrivilegedInformationWarning")
 @parametrize_with_checks(
-    [TaughtByItself(), SeriesClassifier(), TaughtByItself("mlp", "mlp"), SeriesClassifier("mlp")],
+    [
+        TaughtByItself(),
+        SeriesClassifier(),
+        TaughtByItself("mlp", "mlp"),
+        SeriesClassifier("mlp"),
+        RegressorTaughtByItself(),
+        SeriesRegressor(),
+    ],
     expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_checks_of_the_defaults(estimator, check):

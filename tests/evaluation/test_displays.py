@@ -204,3 +204,14 @@ def test_matplotlib_that_is_missing_or_broken(monkeypatch, error, message):
     monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
     with pytest.raises(type(error), match=message):
         ClassGainDisplay.from_predictions([0, 1], [0, 1], [0, 0])
+
+
+def test_curves_of_a_regressor_are_of_its_score(plt):
+    curves = pd.DataFrame({"train_loss": [1, 0.5, 0.4], "valid_score": [-1, -0.3, -0.6]}, [1, 2, 3])
+    display = TrainingCurvesDisplay({"network": curves}).plot()
+    assert [ax.get_ylabel() for ax in display.ax_] == [
+        "training loss",
+        "validation score (minus the loss)",
+    ]
+    for ax, name in zip(display.ax_, curves, strict=True):
+        assert ax.lines[1].get_xydata().tolist() == [[2, curves[name][2]]]

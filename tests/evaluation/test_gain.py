@@ -7,7 +7,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_gkd import GKDClassifier
+from sklearn_gkd import GKDClassifier, GKDRegressor
 from sklearn_gkd.evaluation import _controls as controls
 from sklearn_gkd.evaluation import _gain, privileged_gain
 
@@ -190,3 +190,13 @@ def test_gain_with_pairs_without_a_label_and_rows_without_x_priv(estimator, seri
         privileged_gain(estimator, series.X, series.y, X_priv, cv=2)
     with pytest.raises(ValueError, match="X_unlabeled was given without X_priv_unlabeled"):
         privileged_gain(estimator, series.X, series.y, X_priv, cv=cv, X_unlabeled=series.X[:7])
+
+
+def test_the_gain_of_a_regressor_has_all_methods(series, small):
+    small.set_params(max_epochs=1)
+    y = np.column_stack([series.X[:, 0, 0], -series.X[:, 0, 1]]).astype(float)
+    reg = GKDRegressor(small, small)
+    results = privileged_gain(reg, series.X, y, series.X_priv, cv=2, random_state=0)
+    assert results["method"].unique().tolist() == METHODS
+    assert set(results["metric"]) == {"r2", "rmse", "mae"}
+    assert np.isfinite(results["value"]).all()

@@ -4,10 +4,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 
-from sklearn_gkd import GKDClassifier
+from sklearn_gkd import GKDClassifier, GKDRegressor
 from sklearn_gkd.evaluation import _label_efficiency as module
 from sklearn_gkd.evaluation import gain_table, label_efficiency, worth_in_labels
-from sklearn_gkd.evaluation._controls import Predicted
+from sklearn_gkd.evaluation._controls import Predicted, PredictedNumbers
 
 METHODS = {"student alone", "self-distillation", "estimator"}
 
@@ -269,3 +269,46 @@ def test_the_estimator_is_left_as_it_was(estimator, series, runs):
     assert estimator.get_params(deep=False).keys() == before.keys()
     assert not hasattr(estimator, "classes_")
     assert estimator.random_state == 99
+
+
+def test_a_quantity_is_measured_by_its_own_scores(series, small):
+    small.set_params(max_epochs=1)
+    y = series.X[:, 0, 0].astype(float)
+    results = label_efficiency(
+        GKDRegressor(small, small),
+        series.X,
+        y,
+        series.X_priv,
+        n_labels=[12, 30],
+        n_pairs=[0, 20],
+        cv=2,
+        groups=series.groups,
+        random_state=0,
+    )
+    assert set(results["metric"]) == {"r2", "rmse", "mae"}
+    cells = results.groupby(["split", "n_labels", "n_pairs"])
+    assert len(cells) == 8
+    assert cells["method"].unique().map(set).eq(METHODS).all()
+    wide = results.pivot_table("value", ["split", "n_labels", "n_pairs", "method"], "metric")
+    assert (wide["rmse"] >= wide["mae"]).all()
+    table = worth_in_labels(results, metric="rmse")
+    assert table.index.tolist() == [(12, 0), (12, 20), (30, 0), (30, 20)]
+
+
+def test_labels_of_a_quantity_are_drawn_at_random(series, small, monkeypatch):
+    drawn = []
+
+    def record(estimator, split):
+        drawn.append(split.y)
+        return PredictedNumbers(np.zeros((len(split.X_test), 1)))
+
+    monkeypatch.setattr(module, "METHODS", {record: "estimator"})
+    y = np.arange(120.0)
+    call = (GKDRegressor(small, small), series.X, y, series.X_priv)
+    label_efficiency(*call, n_labels=[5, 20], n_pairs=0, cv=3, random_state=0)
+    assert [len(values) for values in drawn] == [5, 20] * 3
+    for few, many in zip(drawn[::2], drawn[1::2], strict=True):
+        assert set(few.ravel()) <= set(many.ravel())
+    assert len({tuple(values.ravel()) for values in drawn}) == 6
+    with pytest.raises(ValueError, match=r"has 1\. Give 2 or more"):
+        label_efficiency(*call, n_labels=1, cv=3)

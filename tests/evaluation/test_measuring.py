@@ -18,7 +18,7 @@ def data(series):
     X_priv_unlabeled[[2, 5]] = np.nan
     X_unlabeled = pd.DataFrame(series.X[:9].reshape(9, -1), index=list("abcdefghi"))
     call = (series.X, series.y, series.X_priv, series.groups)
-    return Data.checked(*call, X_unlabeled, X_priv_unlabeled)
+    return Data.checked(GKDClassifier(), *call, X_unlabeled, X_priv_unlabeled)
 
 
 def test_a_split_has_its_rows_and_pairs(data, series):

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from sklearn_gkd.evaluation import class_f_measures, scores, train_valid_test_split
+from sklearn_gkd.evaluation import (
+    class_f_measures,
+    quantity_scores,
+    scores,
+    train_valid_test_split,
+)
 
 
 @pytest.fixture
@@ -112,3 +117,13 @@ def test_a_class_that_was_not_trained_on_has_no_probability():
 def test_probabilities_need_their_classes(y_proba, classes, message):
     with pytest.raises(ValueError, match=message):
         scores(["a", "b"], ["a", "b"], y_proba, classes=classes)
+
+
+def test_scores_of_a_quantity_are_by_hand():
+    y_true = np.array([[1.0, 10], [2, 30], [6, 20]])
+    y_pred = np.array([[2.0, 10], [2, 10], [6, 20]])
+    one = quantity_scores(y_true[:, 0], y_pred[:, 0])
+    assert one == pytest.approx({"r2": 1 - 1 / 14, "rmse": (1 / 3) ** 0.5, "mae": 1 / 3})
+    both = quantity_scores(y_true, y_pred)
+    of_second = {"r2": 1 - 400 / 200, "rmse": (400 / 3) ** 0.5, "mae": 20 / 3}
+    assert both == pytest.approx({name: (one[name] + of_second[name]) / 2 for name in one})

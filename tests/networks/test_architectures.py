@@ -92,3 +92,12 @@ def test_networks_work_for_any_length_and_number_of_views(name, n_steps):
     logits, features = net(torch.zeros(6, n_steps, 2), torch.zeros(6, 3, 5), torch.zeros(6, 1, 9))
     assert logits.shape == (6, 4)
     assert len(features) == 6
+
+
+def test_an_ensemble_of_a_quantity_averages_numbers():
+    torch.manual_seed(0)
+    ensemble = MLPEnsemble([(3, 2)], 2, n_members=3, width=8, features=8, head=8).eval()
+    ensemble.averages = "outputs"
+    view = torch.randn(5, 3, 2)
+    of_members, _ = ensemble.of_members([view])
+    torch.testing.assert_close(ensemble(view)[0], of_members.mean(dim=0))

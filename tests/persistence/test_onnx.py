@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_gkd import GKDClassifier, SeriesClassifier
+from sklearn_gkd import GKDClassifier, GKDRegressor, SeriesClassifier, SeriesRegressor
 from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.networks import SeriesNet
 from sklearn_gkd.persistence import to_onnx
@@ -124,3 +125,22 @@ def test_the_extra_is_named(package, monkeypatch, path):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModuleNotFoundError, match=rf"to_onnx needs {package}: pip .*gkd\[onnx\]"):
         to_onnx(SeriesClassifier(), path)
+
+
+@pytest.mark.parametrize("n_numbers", [None, 2])
+def test_a_regressor_runs_elsewhere(n_numbers, series, small, path):
+    y = 1000 + 50 * series.X[:, 0, 0].astype(float)
+    if n_numbers:
+        y = np.column_stack([y, -y])
+    if n_numbers:
+        reg = SeriesRegressor(ENSEMBLE, random_state=0).fit(series.X, y)
+    else:
+        reg = GKDRegressor(small, small, random_state=0).fit(series.X, y, X_priv=series.X_priv)
+    to_onnx(make_pipeline(GapFiller().fit(series.X), reg), path)
+    [output] = onnx.load(path).graph.output
+    assert output.name == "variable"
+    session = onnxruntime.InferenceSession(path)
+    for n_rows in (1, 120):
+        [numbers] = session.run(None, {"X": series.X[:n_rows]})
+        assert numbers.dtype == np.float32
+        assert_allclose(numbers, reg.predict(series.X[:n_rows]), rtol=1e-5)

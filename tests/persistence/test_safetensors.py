@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from sklearn_gkd import SeriesClassifier
+from sklearn_gkd import GKDRegressor, SeriesClassifier, SeriesRegressor
 from sklearn_gkd.networks import CNN, SeriesNet
 from sklearn_gkd.persistence import load_model, save_model
 from sklearn_gkd.persistence._safetensors import FORMAT
@@ -152,3 +152,38 @@ def test_pickle_and_joblib(fitted, series, path, assert_predicts_alike):
         of_teacher = loaded.teacher_predict_proba(series.X, series.X_priv)
         assert_array_equal(of_teacher, fitted.teacher_predict_proba(series.X, series.X_priv))
         assert {p.device.type for p in loaded.student_.module_.parameters()} == {"cpu"}
+
+
+@pytest.mark.parametrize("n_numbers", [None, 1, 2])
+def test_a_regressor_predicts_the_same_bits(n_numbers, series, small, through_file):
+    y = 1000 + series.X[:, 0, 0].astype(float)
+    if n_numbers:
+        y = np.column_stack([y, -y])[:, :n_numbers]
+    ensemble = SeriesNet("ensemble", max_epochs=2, module__n_members=2, module__width=8)
+    reg = SeriesRegressor(ensemble, loss="huber", random_state=0).fit(series.X, y)
+    loaded = through_file(reg)
+    assert repr(loaded) == repr(reg)
+    assert_array_equal(
+        loaded.predict(series.X, return_std=True), reg.predict(series.X, return_std=True)
+    )
+    assert_array_equal(loaded.network_.predict(series.X), reg.network_.predict(series.X))
+    taught = GKDRegressor(small, small, random_state=0).fit(series.X, y, X_priv=series.X_priv)
+    loaded = through_file(taught, teacher=True)
+    assert_array_equal(loaded.predict(series.X), taught.predict(series.X), strict=True)
+    told = taught.teacher_predict(series.X, series.X_priv)
+    assert_array_equal(loaded.teacher_predict(series.X, series.X_priv), told, strict=True)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(2), torch.zeros(1, 1), torch.ones(()).int(), None])
+def test_a_scale_of_y_that_cannot_be_is_refused(wrong, series, small, path, rewrite):
+    small.set_params(max_epochs=1)
+    save_model(SeriesRegressor(small).fit(series.X, series.X[:, 0, 0]), path)
+
+    def change(content, tensors):
+        tensors["target_scale_"] = wrong
+        if wrong is None:
+            del tensors["target_scale_"]
+
+    rewrite(change)
+    with pytest.raises(ValueError, match="target_scale_"):
+        load_model(path)

@@ -12,6 +12,7 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import dask.array
     import xarray
     from dask.base import get_scheduler
+    from dask.delayed import delayed
 
 
 def computed(arrays: Iterable[Any]) -> Iterator[np.ndarray]:
@@ -69,7 +70,7 @@ def applied(
 
 def sent_once(function: Callable) -> Any:
     """Return a function that is sent to a cluster once, however many blocks it is applied to."""
-    return dask.delayed(function, traverse=False)
+    return delayed(function, traverse=False)
 
 
 def _call(values: np.ndarray, function: Callable) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Maps of an image stack: every pixel is classified, block by block, and written to GeoTIFFs."""
+"""Maps of an image stack: classes or a quantity in every pixel, block by block, as GeoTIFFs."""
 
 import io
 import shutil
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
@@ -22,7 +23,14 @@ from sklearn_gkd.eo.raster._geotiff import Blocks, write_classes, write_numbers
 from sklearn_gkd.eo.raster._identity import fingerprint_of_pixels, source_files
 from sklearn_gkd.eo.raster._legend import legend_of
 from sklearn_gkd.eo.raster._pixels import indices_of, masked_and_shifted
-from sklearn_gkd.eo.raster._predicting import PixelClassifier
+from sklearn_gkd.eo.raster._predicting import (
+    PixelClassifier,
+    PixelPredictor,
+    PixelRegressor,
+    names_of_numbers,
+    numbers_per_row,
+    refuse_options_of_classes,
+)
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack, order_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
@@ -57,9 +65,9 @@ def predict_map(
     tolerance: float = TOLERANCE,
     progress: bool = True,
 ) -> Path:
-    """Classify each pixel of an image stack, and write a map.
+    """Predict the class, or the quantity, of each pixel of an image stack, and write a map.
 
-    The image is read and classified block by block. Finished blocks are kept in a hidden folder
+    The image is read and predicted block by block. Finished blocks are kept in a hidden folder
     beside `out`: an interrupted call leaves no file that looks finished, and the same call, with
     the same fitted estimator and unchanged images, goes on from there. (A stack that is read from
     elsewhere than local files is begun anew.)
@@ -73,7 +81,7 @@ def predict_map(
 
     Parameters
     ----------
-    estimator : classifier
+    estimator : classifier or regressor
         Fitted, on tables (n, T * C), time-major, or series (n, T, C). If on named columns, these
         choose the dates and bands of the stack.
     stack : DataArray with dimensions time, band, y and x
@@ -82,7 +90,9 @@ def predict_map(
     out : str or path-like
         GeoTIFF of the classes with their names and colours. Integers from 0 to 65,535 are its
         values; other classes are numbered from 1 in the order of ``classes_``. No data is 0 or,
-        where 0 is a class, the highest value of the file's dtype.
+        where 0 is a class, the highest value of the file's dtype. Of a regressor, it has float32
+        numbers, a band for each that is predicted, and no data is NaN; the options that follow, up
+        to `sieve`, are then an error.
     probabilities, confidence : str or path-like, default=None
         GeoTIFFs of the probability of each class, a band each, and of the highest of them, which
         is that of the predicted class.
@@ -124,7 +134,7 @@ def predict_map(
 
     See Also
     --------
-    predict_objects : Classes of polygons.
+    predict_objects : Classes, or a quantity, of polygons.
 
     Examples
     --------
@@ -136,8 +146,7 @@ def predict_map(
     stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
     if isinstance(indices, str):
         raise ValueError(f"indices is {indices!r}. Give a list: [{indices!r}].")
-    stack, appended, order = _as_in_fit(estimator, stack, tolerance, indices)
-    legend = legend_of(estimator.classes_, names, colors)
+    stack, appended, order, n_columns = _as_in_fit(estimator, stack, tolerance, indices)
     if isinstance(sieve, bool) or not isinstance(sieve, Integral) or sieve < 1:
         raise ValueError(f"sieve is {sieve!r}. Give a number of pixels, 1 or more.")
     paths = {
@@ -148,12 +157,18 @@ def predict_map(
     }
     paths = {name: path for name, path in paths.items() if path is not None}
     out = Path(out)
+    if is_regressor(estimator):
+        refuse_options_of_classes(**paths, names=names, colors=colors, sieve=sieve > 1 or None)
+        _check_outputs({"out": out}, files)
+        predict = PixelRegressor(estimator, appended, order, numbers_per_row(estimator, n_columns))
+        with _predicted(predict, stack, out, progress) as blocks:
+            bands = names_of_numbers(predict.n_layers)
+            write_numbers(out, stack, _read(blocks, slice(None)), bands)
+        return out
+    legend = legend_of(estimator.classes_, names, colors)
     _check_outputs({"out": out} | paths, files)
-    classify = PixelClassifier(estimator, tuple(paths), appended, order)
-    windows = _windows(stack)
-    with _partial_folder(out, _key(classify, stack, windows)) as folder:
-        blocks = [(window, folder / f"{number}.npy") for number, window in enumerate(windows)]
-        _predict_blocks(classify, stack, blocks, progress)
+    classify = PixelClassifier(estimator, appended, order, tuple(paths))
+    with _predicted(classify, stack, out, progress) as blocks:
         for name, path in paths.items():
             bands = legend.names if name == "probabilities" else [name]
             write_numbers(path, stack, _read(blocks, classify.layers[name]), bands)
@@ -194,10 +209,11 @@ def _sieved(blocks: Blocks, stack: xarray.DataArray, size: int) -> Blocks:
 
 def _as_in_fit(
     estimator, stack: xarray.DataArray, tolerance: float, indices: Sequence[str]
-) -> tuple[xarray.DataArray, SpectralIndices | None, list[int] | None]:
+) -> tuple[xarray.DataArray, SpectralIndices | None, list[int] | None, int]:
     """Return the dates and bands that the estimator was fitted on, and how they become its table.
 
-    That is by what appends the indices, and by the order of the columns, if it has names.
+    That is by what appends the indices, and by the order of the columns, if it has names; the last
+    is their number.
     """
     check_is_fitted(estimator)
     names, order = getattr(estimator, "feature_names_in_", None), None
@@ -218,16 +234,26 @@ def _as_in_fit(
             f"{counted(stack.sizes['band'], 'band')} with indices={list(indices)}, but the "
             f"estimator was fitted on {of_fit}. Give the same dates, bands and indices as in fit."
         )
-    return stack, appended, order
+    return stack, appended, order, n_columns
 
 
-def _key(
-    classify: PixelClassifier, stack: xarray.DataArray, windows: Sequence[Window]
-) -> str | None:
+@contextmanager
+def _predicted(
+    predict: PixelPredictor, stack: xarray.DataArray, out: Path, progress: bool
+) -> Iterator[list]:
+    """Give the windows of a map, each with the file of its layers."""
+    windows = _windows(stack)
+    with _partial_folder(out, _key(predict, stack, windows)) as folder:
+        blocks = [(window, folder / f"{number}.npy") for number, window in enumerate(windows)]
+        _predict_blocks(predict, stack, blocks, progress)
+        yield blocks
+
+
+def _key(predict: PixelPredictor, stack: xarray.DataArray, windows: Sequence[Window]) -> str | None:
     """Return what names a map that is begun: its pixels, the model and its blocks."""
     pixels = fingerprint_of_pixels(stack, windows[0].height)
     rows = [window.row_off for window in windows]
-    return None if pixels is None else fingerprint(pixels, classify, rows)
+    return None if pixels is None else fingerprint(pixels, predict, rows)
 
 
 @contextmanager
@@ -250,12 +276,12 @@ def _windows(stack: xarray.DataArray) -> list[Window]:
 
 
 def _predict_blocks(
-    classify: PixelClassifier, stack: xarray.DataArray, blocks: list, progress: bool
+    predict: PixelPredictor, stack: xarray.DataArray, blocks: list, progress: bool
 ) -> None:
     """Write the layers of each window to its file, where an earlier call has not done so."""
-    function = classify if stack.chunks is None else sent_once(classify)
+    function = predict if stack.chunks is None else sent_once(predict)
     missing = [(window, path) for window, path in blocks if not path.exists()]
-    found = computed(_layers(function, classify.n_layers, stack, window) for window, _ in missing)
+    found = computed(_layers(function, predict.n_layers, stack, window) for window, _ in missing)
     shown = tqdm(missing, unit="block", disable=not progress)
     with rasterio.Env(GDAL_CACHEMAX=CACHE):
         for (_, path), layers in zip(shown, found, strict=True):

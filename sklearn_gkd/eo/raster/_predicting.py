@@ -14,16 +14,13 @@ from sklearn_gkd.eo._optical import SpectralIndices
 
 
 @dataclass(frozen=True)
-class PixelClassifier:
-    """A classifier that is given images (T, C, height, width), and returns layers of its map.
+class PixelPredictor:
+    """An estimator that is given images (T, C, height, width), and returns layers of its map.
 
     Parameters
     ----------
-    estimator : classifier
+    estimator : classifier or regressor
         Fitted.
-    measures : tuple of str
-        Layers that follow the number of the class, from 1, 0 for no data: "probabilities" (one for
-        each class), "confidence", "entropy", "margin".
     indices : SpectralIndices or None
         Appended to the bands of each date.
     order : sequence of int or None
@@ -31,9 +28,64 @@ class PixelClassifier:
     """
 
     estimator: Any
-    measures: tuple[str, ...] = ()
     indices: SpectralIndices | None = None
     order: Sequence[int] | None = None
+
+    @property
+    def n_layers(self) -> int:
+        """How many layers there are."""
+        raise NotImplementedError
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return the layers (n_layers, height, width), float32."""
+        n_dates, n_bands, height, width = images.shape
+        table = images.transpose(2, 3, 0, 1).reshape(height * width, n_dates * n_bands)
+        if self.indices is not None:
+            table = self.indices.transform(table.reshape(-1, 1, n_bands)).reshape(len(table), -1)
+        if self.order is not None:
+            table = table[:, self.order]
+        names = getattr(self.estimator, "feature_names_in_", None)
+        return self.layers_of(table, names).reshape(-1, height, width)
+
+    def layers_of(self, table: np.ndarray, names: Any) -> np.ndarray:
+        """Return the layers (n_layers, n), float32, of a table with these column names."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PixelRegressor(PixelPredictor):
+    """A regressor whose layers are the numbers that it predicts, NaN for no data.
+
+    Parameters
+    ----------
+    n_numbers : int
+        How many it predicts for a pixel.
+    """
+
+    n_numbers: int = 1
+
+    @property
+    def n_layers(self) -> int:
+        """How many layers there are."""
+        return self.n_numbers
+
+    def layers_of(self, table: np.ndarray, names: Any) -> np.ndarray:
+        """Return the numbers (n_layers, n), float32."""
+        numbers = predict_quantity(self.estimator, table, self.n_numbers, names)
+        return numbers.T.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PixelClassifier(PixelPredictor):
+    """A classifier whose first layer is the number of the class, from 1, 0 for no data.
+
+    Parameters
+    ----------
+    measures : tuple of str
+        Layers that follow: "probabilities" (one for each class), "confidence", "entropy", "margin".
+    """
+
+    measures: tuple[str, ...] = ()
 
     @property
     def layers(self) -> dict[str, slice]:
@@ -50,16 +102,9 @@ class PixelClassifier:
         """How many layers there are."""
         return max(of_measure.stop for of_measure in self.layers.values())
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return the layers (n_layers, height, width), float32."""
-        n_dates, n_bands, height, width = images.shape
-        table = images.transpose(2, 3, 0, 1).reshape(height * width, n_dates * n_bands)
-        if self.indices is not None:
-            table = self.indices.transform(table.reshape(-1, 1, n_bands)).reshape(len(table), -1)
-        if self.order is not None:
-            table = table[:, self.order]
+    def layers_of(self, table: np.ndarray, names: Any) -> np.ndarray:
+        """Return the layers (n_layers, n), float32."""
         layers = np.empty((self.n_layers, len(table)), dtype=np.float32)
-        names = getattr(self.estimator, "feature_names_in_", None)
         if self.measures:
             of_classes = predict_probabilities(self.estimator, table, names)
             layers[0] = most_probable(of_classes)
@@ -67,7 +112,7 @@ class PixelClassifier:
             layers[0] = predict_numbers(self.estimator, table, names)
         for name in self.measures:
             layers[self.layers[name]] = _MEASURES[name](of_classes)
-        return layers.reshape(-1, height, width)
+        return layers
 
 
 def _entropy(probabilities: np.ndarray) -> np.ndarray:
@@ -102,6 +147,40 @@ def predict_numbers(estimator, table: np.ndarray, names=None) -> np.ndarray:
         predicted = estimator.predict(_rows(table, usable, names))
         numbers[usable] = np.searchsorted(estimator.classes_, predicted) + 1
     return numbers
+
+
+def numbers_per_row(estimator, n_columns: int) -> int:
+    """Return how many numbers a regressor predicts for a row."""
+    names = getattr(estimator, "feature_names_in_", None)
+    row = _rows(np.zeros((1, n_columns), dtype=np.float32), np.ones(1, dtype=bool), names)
+    return np.size(estimator.predict(row))
+
+
+def predict_quantity(estimator, table: np.ndarray, n_numbers: int, names=None) -> np.ndarray:
+    """Return the numbers (n, n_numbers) for the same table, NaN in rows without data."""
+    usable = _usable(estimator, table)
+    numbers = np.full((len(table), n_numbers), np.nan)
+    if usable.any():
+        predicted = estimator.predict(_rows(table, usable, names))
+        numbers[usable] = np.reshape(predicted, (-1, n_numbers))
+    return numbers
+
+
+def names_of_numbers(n_numbers: int) -> list[str]:
+    """Return what the numbers of a row are called in a map, or in a table of objects."""
+    if n_numbers == 1:
+        return ["predicted"]
+    return [f"predicted_{number}" for number in range(1, n_numbers + 1)]
+
+
+def refuse_options_of_classes(**options) -> None:
+    """Raise a ValueError where an option was given that a quantity does not have."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} was given, but the estimator is a regressor, which has no classes. Leave "
+                "it out."
+            )
 
 
 def predict_probabilities(estimator, table: np.ndarray, names=None) -> np.ndarray:

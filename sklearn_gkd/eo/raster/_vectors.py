@@ -1,4 +1,4 @@
-"""Classes of objects, written with their polygons to a vector file, and checks of polygons."""
+"""Predictions of objects, written with their polygons to a vector file; checks of polygons."""
 
 import os
 from collections.abc import Iterable
@@ -7,11 +7,19 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+from sklearn.base import is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gkd._common.checks import counted, warn
 from sklearn_gkd._common.files import missing_extra
-from sklearn_gkd.eo.raster._predicting import most_probable, predict_probabilities
+from sklearn_gkd.eo.raster._predicting import (
+    most_probable,
+    names_of_numbers,
+    numbers_per_row,
+    predict_probabilities,
+    predict_quantity,
+    refuse_options_of_classes,
+)
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
@@ -31,11 +39,11 @@ SPATIAL_INDEX = (".qix", ".sbn", ".sbx")  # of a shapefile that was there before
 
 
 def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabilities=False):
-    """Classify objects, and write their polygons with the classes to a vector file.
+    """Predict the class, or the quantity, of objects, and write it with their polygons to a file.
 
     Parameters
     ----------
-    estimator : classifier
+    estimator : classifier or regressor
         Fitted.
     series : DataFrame
         By `object_series`, with the columns that fit saw.
@@ -46,7 +54,7 @@ def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabili
         (``.parquet``, ``.geoparquet``) or FlatGeobuf (``.fgb``), by its ending. If writing fails,
         an earlier file stays as it was.
     probabilities : bool, default=False
-        Whether to add a column ``p_<class>`` for each class.
+        Whether to add a column ``p_<class>`` for each class. A regressor has none.
 
     Returns
     -------
@@ -54,7 +62,8 @@ def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabili
         `polygons` with the columns ``predicted``, of the classes' dtype (or pandas' nullable one,
         where some are missing), and ``confidence``, the probability of the class that is
         predicted; both are missing where the series has no data, or gaps that the estimator does
-        not take.
+        not take. A regressor's quantity is ``predicted`` or, of several numbers, ``predicted_1``
+        and so on, without confidence.
 
     Raises
     ------
@@ -76,19 +85,24 @@ def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabili
     check_is_fitted(estimator)
     out = _check_ending(out)
     _check_match(series, polygons)
-    objects = _without_earlier(polygons, estimator.classes_)
-    columns = ["predicted", "confidence"]
-    columns += [f"p_{name}" for name in estimator.classes_] if probabilities else []
+    if is_regressor(estimator):
+        refuse_options_of_classes(probabilities=probabilities or None)
+        added = columns = names_of_numbers(numbers_per_row(estimator, series.shape[1]))
+    else:
+        added = ["predicted", "confidence", *(f"p_{name}" for name in estimator.classes_)]
+        columns = added if probabilities else added[:2]
+    objects = _without_earlier(polygons, added)
     written_index = _index_to_write(objects)
     _check_names([*written_index, *objects.columns, *columns], out)
 
     series = series.reindex(polygons.index)
     names = None if getattr(estimator, "feature_names_in_", None) is None else series.columns
-    of_classes = predict_probabilities(estimator, series.to_numpy(np.float64), names)
-    of_classes = of_classes.astype(np.float64)
-    objects["predicted"] = _classes_of(most_probable(of_classes), estimator.classes_, objects.index)
-    objects["confidence"] = of_classes.max(axis=1)
-    for name, values in zip(columns[2:], of_classes.T, strict=False):
+    table = series.to_numpy(np.float64)
+    if is_regressor(estimator):
+        found = tuple(predict_quantity(estimator, table, len(columns), names).T)
+    else:
+        found = _classes_and_probabilities(estimator, table, names, objects.index)
+    for name, values in zip(columns, found, strict=False):
         objects[name] = values
     _write(objects.reset_index(names=written_index) if written_index else objects, out)
     return objects
@@ -137,10 +151,17 @@ def _check_match(series: pd.DataFrame, polygons) -> None:
     warn_of("without a row in series, and not classified", missing)
 
 
-def _without_earlier(polygons, classes: np.ndarray):
+def _classes_and_probabilities(estimator, table: np.ndarray, names, index: pd.Index) -> tuple:
+    """Return the class of each row, its probability, and that of each class."""
+    of_classes = predict_probabilities(estimator, table, names).astype(np.float64)
+    predicted = _classes_of(most_probable(of_classes), estimator.classes_, index)
+    return predicted, of_classes.max(axis=1), *of_classes.T
+
+
+def _without_earlier(polygons, added: Iterable[str]):
     """Return a copy without the columns that an earlier prediction added."""
     names = polygons.columns.tolist()
-    earlier = {"predicted", "confidence"} | {f"p_{name}" for name in classes}
+    earlier = {"predicted", "confidence", *added}
     if {"predicted", "confidence"} <= set(names):  # of other classes, perhaps
         for name in names[names.index("confidence") + 1 :]:
             if not (str(name).startswith("p_") and polygons[name].dtype.kind == "f"):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_gkd import GKDClassifier, IgnorePrivileged
@@ -299,3 +299,37 @@ def test_a_model_of_named_columns_finds_its_dates(stack, fields, small, tmp_path
 def test_another_number_of_dates_is_an_error(stack, clf, tmp_path):
     with pytest.raises(ValueError, match=r"6 columns, 3 dates of 2 bands .* fitted on 8 columns"):
         predict_map(clf, stack.isel(time=[0, 1, 2]), tmp_path / "map.tif")
+
+
+@pytest.mark.parametrize("n_numbers", [1, 2])
+def test_a_map_of_a_quantity_has_numbers_and_no_legend(stack, pixels, tmp_path, n_numbers):
+    complete = np.isfinite(pixels).all(axis=(1, 2))
+    table = pixels.reshape(len(pixels), -1)
+    y = table[complete][:, 0] if n_numbers == 1 else table[complete][:, :2]
+    reg = LinearRegression().fit(table[complete], y)
+    out = predict_map(reg, stack, tmp_path / "moisture.tif", progress=False)
+    names = {1: ("predicted",), 2: ("predicted_1", "predicted_2")}
+    with rasterio.open(out) as file:
+        assert (file.count, set(file.dtypes), np.isnan(file.nodata)) == (n_numbers, {"float32"}, 1)
+        assert file.descriptions == names[n_numbers]
+        numbers = file.read().reshape(n_numbers, -1).T
+    assert np.isnan(numbers[~complete]).all()
+    np.testing.assert_allclose(numbers[complete], table[complete][:, :n_numbers], rtol=1e-4)
+    assert [path.name for path in tmp_path.glob("*moisture*")] == ["moisture.tif"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({name: "other.tif"} for name in ("probabilities", "confidence", "entropy", "margin")),
+        {"names": {}},
+        {"colors": {}},
+        {"sieve": 2},
+    ],
+)
+def test_a_quantity_has_no_options_of_classes(stack, tmp_path, option):
+    reg = LinearRegression().fit(np.zeros((2, 8)), [0, 1])
+    [name] = option
+    with pytest.raises(ValueError, match=f"{name} was given, but the estimator is a regressor"):
+        predict_map(reg, stack, tmp_path / "new" / "map.tif", **option)
+    assert not (tmp_path / "new").exists()

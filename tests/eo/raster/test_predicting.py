@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_gkd.eo import GapFiller
@@ -11,8 +11,12 @@ pytest.importorskip("geopandas", reason="needs the extra geo")
 pytest.importorskip("rasterio", reason="needs the extra geo")
 from sklearn_gkd.eo.raster._predicting import (
     most_probable,
+    names_of_numbers,
+    numbers_per_row,
     predict_numbers,
     predict_probabilities,
+    predict_quantity,
+    refuse_options_of_classes,
 )
 
 NAMES = ["VV_d003", "VH_d003", "VV_d015", "VH_d015"]
@@ -59,3 +63,26 @@ def test_a_table_without_any_data(X, y):
     assert predict_numbers(model, table).tolist() == [0, 0]
     assert np.isnan(predict_probabilities(model, table)).all()
     assert predict_probabilities(model, table).shape == (2, 3)
+
+
+@pytest.mark.parametrize("n_numbers", [1, 2])
+@pytest.mark.parametrize("named", [False, True])
+def test_rows_without_data_have_no_quantity(n_numbers, named, X):
+    names = NAMES if named else None
+    y = X[:, 0] if n_numbers == 1 else X[:, :2]
+    model = LinearRegression().fit(pd.DataFrame(X, columns=names) if named else X, y)
+    assert numbers_per_row(model, 4) == n_numbers
+    table = X.copy()
+    table[[0, 1], [0, 2]] = np.nan
+    numbers = predict_quantity(model, table, n_numbers, names)
+    assert np.isnan(numbers[:2]).all()
+    np.testing.assert_allclose(numbers[2:], X[2:, :n_numbers])
+    assert np.isnan(predict_quantity(model, table[:2], n_numbers, names)).all()
+
+
+def test_numbers_have_names_and_no_options_of_classes():
+    assert names_of_numbers(1) == ["predicted"]
+    assert names_of_numbers(2) == ["predicted_1", "predicted_2"]
+    refuse_options_of_classes(names=None)
+    with pytest.raises(ValueError, match="colors was given, but the estimator is a regressor"):
+        refuse_options_of_classes(names=None, colors={})

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 geopandas = pytest.importorskip("geopandas", reason="needs the extra geo")
 pytest.importorskip("rasterio", reason="needs the extra geo")
@@ -176,3 +176,19 @@ def test_columns_that_a_geopackage_cannot_tell_apart(squares, levels, tmp_path):
     predict_objects(tree([0, 1]), levels, kept, tmp_path / "out.geojson")
     found = geopandas.read_file(tmp_path / "out.geojson")
     assert found[["Predicted", "predicted"]][:3].to_numpy().tolist() == [[1, 1], [2, 0], [3, 0]]
+
+
+@pytest.mark.parametrize("n_numbers", [1, 2])
+def test_a_quantity_of_objects(squares, levels, tmp_path, n_numbers):
+    y = [[1.0], [2.0]] if n_numbers == 1 else [[1.0, -1.0], [2.0, -2.0]]
+    reg = DecisionTreeRegressor().fit(pd.DataFrame({"VV_d003": [-10.0, -20.0]}), y)
+    before = squares.assign(predicted="rye", confidence=0.9, predicted_1=3)
+    before = before if n_numbers == 2 else before.drop(columns="predicted_1")
+    objects = predict_objects(reg, levels, before, tmp_path / "moisture.gpkg")
+    columns = ["predicted"] if n_numbers == 1 else ["predicted_1", "predicted_2"]
+    assert objects.columns.tolist() == ["code", "geometry", *columns]
+    expected = [[2.0, -2.0], [1.0, -1.0], [1.0, -1.0], [np.nan, np.nan]]
+    for found in (objects, read(tmp_path / "moisture.gpkg")):
+        np.testing.assert_array_equal(found[columns], np.array(expected)[:, :n_numbers])
+    with pytest.raises(ValueError, match="probabilities was given, but the estimator is a regr"):
+        predict_objects(reg, levels, squares, tmp_path / "moisture.gpkg", probabilities=True)
