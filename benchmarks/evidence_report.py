@@ -30,8 +30,9 @@ def write(output: Path, values: pd.DataFrame, rivals: Sequence[str], command: st
         "*gain* is the estimator's over the better of the student alone and self-distillation on",
         "the same pairs, by their means, with its 95 % interval by the corrected resampled t-test;",
         "*corrected* is the interval by Holm's method over all rows of these tables that have one.",
-        "*trial* is how often the estimator found that its teacher helps. Labels and pairs come",
-        "from training groups alone, at least two labels a class; gaps are filled in time.",
+        "*trial* is how often the estimator found, where there are pairs, that its teacher helps.",
+        "Labels and pairs come from training groups alone, at least two labels a class; gaps are",
+        "filled in time.",
         "",
         f"![gain]({output.name}/gain.png)",
     ]
@@ -79,12 +80,13 @@ def table_of(rows: pd.DataFrame) -> list[str]:
     for row in rows.to_dict("records"):
         means = " | ".join("" if pd.isna(row[name]) else f"{row[name]:.1f}" for name in SHOWN)
         gain, corrected = (
-            f"{row[low]:+.1f} to {row[high]:+.1f}"
+            "" if pd.isna(row[low]) else f"{row[low]:+.1f} to {row[high]:+.1f}"
             for low, high in (("low", "high"), ("low_of_all", "high_of_all"))
         )
+        trial = f"{row['distilled']:.0%}" if row["n_pairs_used"] else ""
         lines.append(
             f"| {row['data']} | {row['n_pairs_used']:.0f} | {means} | {row['gain']:+.1f} "
-            f"({gain}) | {corrected} | {row['distilled']:.0%} |"
+            f"({gain}) | {corrected} | {trial} |"
         )
     mean = rows["gain"].mean()
     return [*lines, "", f"Mean gain over the {len(rows)} data sets: {mean:+.1f}."]
@@ -117,7 +119,7 @@ def expectations(gains: pd.DataFrame) -> list[str]:
 
 def table_of_rivals(values: pd.DataFrame, rivals: Sequence[str]) -> list[str]:
     """Return the lines of the table of classifiers that see X alone."""
-    values = values[(values["n_pairs"] == "0") & (values["method"] != "estimator")]
+    values = values[(values["n_pairs"] == "0") & values["method"].isin(["student alone", *rivals])]
     names = ["student alone", *(name for name in rivals if name in set(values["method"]))]
     lines = [
         "Mean over the splits; in brackets the student's gain over a rival that is significantly",
