@@ -75,5 +75,5 @@ for name, colour in zip(table, ["0.7", "0.4", "tab:blue"], strict=True):
     ax.plot(table.index, table[name], "o-", color=colour, label=name)
 ax.axhline(bound, color="tab:orange", linestyle="--", label="student alone, whole season")
 ax.set(xlabel="day on which the map is due", ylabel="weighted F-measure")
-ax.legend(loc="lower right")
+figure.legend(loc="outside lower center", ncols=2)
 plt.show()

@@ -19,6 +19,7 @@ Needs the extras ``geo`` and ``plot``.
 # %%
 # What is imported, and what the scene is like.
 import tempfile
+import warnings
 from pathlib import Path
 
 import geopandas
@@ -161,8 +162,10 @@ def main(folder, n_side=24):
     filtered = radar.compute()
     for band in range(2):
         filtered[:, band] = to_decibel(despeckle(from_decibel(filtered[:, band])))
-    confidence = folder / "confidence.tif"
-    predict_map(clf, filtered, folder / "cover.tif", confidence=confidence, colors=COLORS)
+    layers = {"confidence": folder / "confidence.tif", "colors": COLORS, "progress": False}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Pixels are noisier")  # hence the filter
+        predict_map(clf, filtered, folder / "cover.tif", **layers)
     return objects
 
 

@@ -21,7 +21,6 @@ def example():
     return module
 
 
-@pytest.mark.filterwarnings("ignore:The estimator was fitted on named columns")
 def test_the_map_of_the_example(example, tmp_path, capsys):
     objects = example.main(tmp_path, n_side=14)
     fields = geopandas.read_file(tmp_path / "cover.gpkg")
