@@ -38,7 +38,7 @@ def lessons(monkeypatch):
         return result
 
     original = teaching.teach
-    monkeypatch.setattr("sklearn_gkd._estimators._classifier.teach", spy)
+    monkeypatch.setattr("sklearn_gkd._estimators._taught.teach", spy)
     return taught
 
 
@@ -297,7 +297,7 @@ def test_unlabelled_pairs_teach_by_the_targets_alone(series, clf, lessons):
     )
     lesson, (logits, _, taught) = lessons[0]
     assert len(lesson.train) + len(lesson.valid) == 40
-    assert (lesson.codes[40:] == -1).all()
+    assert (lesson.labels[40:] == -1).all()
     assert not taught[40:47].any()
     assert taught[47:].all()
     with torch.no_grad():
