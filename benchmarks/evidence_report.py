@@ -122,23 +122,24 @@ def table_of_rivals(values: pd.DataFrame, rivals: Sequence[str]) -> list[str]:
     values = values[(values["n_pairs"] == "0") & values["method"].isin(["student alone", *rivals])]
     names = ["student alone", *(name for name in rivals if name in set(values["method"]))]
     lines = [
-        "Mean over the splits; in brackets the student's gain over a rival that is significantly",
-        "different (corrected resampled t-test, 5 %, not corrected for their number).",
+        "The student's mean, and its gain over each of the others on the splits that both have",
+        "(*: significantly different from 0 by the corrected resampled t-test, 5 %, not corrected",
+        "for the number of comparisons).",
         "",
         *table_head("labels", "data", *names),
     ]
     for (n_labels, data), rows in values.groupby(["n_labels", "data"], sort=False):
         if set(rows["method"]) == {"student alone"}:
             continue
-        table = gain_table(rows, reference="student alone").loc["f_measure"]
-        cells = [_rival(table.loc[name]) if name in table.index else "" for name in names]
-        lines.append(f"| {n_labels} | {data} | {' | '.join(cells)} |")
+        table = gain_table(rows, reference="student alone").loc["f_measure"].reindex(names)
+        gains = ["" if pd.isna(row.gain) else _starred(row) for row in table[1:].itertuples()]
+        mean = f"{table['mean'].iloc[0]:.1f}"
+        lines.append(f"| {n_labels} | {data} | {mean} | {' | '.join(gains)} |")
     return lines
 
 
-def _rival(row: pd.Series) -> str:
-    differs = row["p_value"] < 0.05
-    return f"{row['mean']:.1f}" + (f" ({row['gain']:+.1f})" if differs else "")
+def _starred(row) -> str:
+    return f"{row.gain:+.1f}" + ("*" if row.p_value < 0.05 else "")
 
 
 def plot(gains: pd.DataFrame) -> plt.Figure:
