@@ -180,7 +180,7 @@ def test_out_of_fold_features_come_from_the_one_teacher(series, clf, lessons):
 # --- Reuse --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_search_fits_one_teacher_for_each_fold(series, small, tmp_path, n_jobs):
     teacher = small.set_params(max_epochs=1, callbacks=[("count", CountFits(tmp_path))])
     student = clone(small).set_params(callbacks=None)

@@ -71,6 +71,7 @@ def test_the_best_estimator_is_as_it_was_given(series, clf, tmp_path):
     np.testing.assert_array_equal(search.predict_proba(series.X), alone.predict_proba(series.X))
 
 
+@pytest.mark.long
 def test_two_processes_train_the_same_cohorts(series, clf, tmp_path):
     searches = []
     for n_jobs in (1, 2):

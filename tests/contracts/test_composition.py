@@ -394,7 +394,7 @@ def test_parameters_of_given_callbacks_are_searched(series, clf):
     np.testing.assert_allclose(rates, [0.01, 0.001, 0.0001])
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.long)])
 def test_a_search_is_the_same_by_one_worker_or_four(series, small, backend):
     clf = GKDClassifier(small, clone(small), random_state=0)
     grid = {"gamma": [1, 10], "student__module__dropout": [0, 0.3]}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sklearn_gkd
-from sklearn_gkd import GKDClassifier
+from sklearn_gkd import GKDClassifier, GKDRegressor
 from sklearn_gkd.datasets import make_sits
 
 ROOT = Path(sklearn_gkd.__file__).parents[1]
@@ -30,8 +30,8 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 @pytest.fixture
 def short_fits(monkeypatch):
     """Two passes in place of the default's, so that a page takes seconds."""
-    defaults = GKDClassifier.__init__.__kwdefaults__
-    monkeypatch.setitem(defaults, "max_epochs", 2)
+    for estimator in (GKDClassifier, GKDRegressor):
+        monkeypatch.setitem(estimator.__init__.__kwdefaults__, "max_epochs", 2)
 
 
 def run(page, **names):

@@ -94,6 +94,7 @@ def test_gain_has_a_row_for_each_split_method_and_metric(estimator, series, monk
     assert value_of(results, "forest", 0) == right.mean()
 
 
+@pytest.mark.long
 def test_gain_is_the_same_by_one_process_or_two(estimator, series):
     call = (estimator.set_params(student__max_epochs=1, teacher__max_epochs=1), series.X, series.y)
     one, two, again = (

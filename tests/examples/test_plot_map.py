@@ -21,6 +21,7 @@ def example():
     return module
 
 
+@pytest.mark.long  # building the site runs the example
 def test_the_map_of_the_example(example, tmp_path, capsys):
     objects = example.main(tmp_path, n_side=14)
     fields = geopandas.read_file(tmp_path / "cover.gpkg")

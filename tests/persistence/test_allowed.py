@@ -4,7 +4,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from torch import nn
 
-from sklearn_gkd import GKDClassifier, SeriesClassifier, eo
+from sklearn_gkd import GKDClassifier, GKDRegressor, SeriesClassifier, SeriesRegressor, eo
 from sklearn_gkd.networks import SeriesNet
 from sklearn_gkd.persistence import Unsaved, load_model, save_model
 from sklearn_gkd.persistence._allowed import ESTIMATORS, fitted_steps, is_net_parameter
@@ -39,7 +39,8 @@ def test_networks_of_ones_own(series, path, through_file, assert_predicts_alike)
 
 def test_a_file_names_these_estimators_alone():
     transformers = {getattr(eo, name) for name in eo.__all__ if hasattr(getattr(eo, name), "fit")}
-    allowed = {GKDClassifier, SeriesClassifier, Pipeline, *transformers}
+    nets = {GKDClassifier, GKDRegressor, SeriesClassifier, SeriesRegressor}
+    allowed = {*nets, Pipeline, *transformers}
     assert set(ESTIMATORS.values()) == allowed
     assert all(name == cls.__name__ for name, cls in ESTIMATORS.items())
 

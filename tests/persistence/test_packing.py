@@ -13,7 +13,6 @@ from skorch.callbacks import LRScheduler
 
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd.eo import CloudMask, GapFiller, Resample, SpectralIndices
-from sklearn_gkd.networks import SeriesNet
 from sklearn_gkd.persistence import Unsaved, save_model
 
 
@@ -246,7 +245,7 @@ def test_parameters_that_are_no_plain_values_are_described(
     X_priv = series.X_priv.reshape(120, 24)
     clf = GKDClassifier(
         LogisticRegression(C=0.5, max_iter=1000),
-        SeriesNet("mlp", max_epochs=1, callbacks=[LRScheduler("StepLR", step_size=1)]),
+        clone(small).set_params(max_epochs=1, callbacks=[LRScheduler("StepLR", step_size=1)]),
         beta=0,
         priv_transformer=StandardScaler(),
         memory=str(tmp_path / "cache"),
@@ -261,7 +260,7 @@ def test_parameters_that_are_no_plain_values_are_described(
     assert unsaved == {"teacher", "student", "priv_transformer", "random_state"}
     assert repr(params["teacher"]) == "<not saved: LogisticRegression(C=0.5, max_iter=1000)>"
     assert (params["memory"], params["device"], params["beta"]) == (None, "auto", 0)
-    plain = {"teacher": "mlp", "student": small, "priv_transformer": None, "random_state": 0}
+    plain = {"teacher": small, "student": small, "priv_transformer": None, "random_state": 0}
     for name in plain:
         others = {key: plain[key] for key in plain if key != name}
         message = f"The '{name}' parameter of GKDClassifier must be.*not saved"
