@@ -178,7 +178,9 @@ def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = 
         X_priv : DataFrame or None
             Those of `optical`, NaN throughout where there is none.
         y : ndarray of shape (n,)
+            Their classes.
         groups : ndarray of shape (n,) or None
+            Their groups, where there is such a column.
         X_unlabeled, X_priv_unlabeled : DataFrame or None
             Rows of both without a class. None if there are none.
 
