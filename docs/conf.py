@@ -25,7 +25,6 @@ autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"all", "ES01", "EX01", "SA01"}  # all but these three
-numpydoc_validation_exclude = {r"\.set_callbacks$"}  # scikit-learn's own
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

@@ -129,7 +129,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
 
     See Also
     --------
-    PAPER_SETTINGS : The paper's hyperparameters, for ``GKDClassifier(**PAPER_SETTINGS)``.
+    sklearn_gkd.PAPER_SETTINGS : The paper's, for ``GKDClassifier(**PAPER_SETTINGS)``.
     SeriesClassifier : One net on X alone.
     IgnorePrivileged : Lets any other classifier take the same calls.
 

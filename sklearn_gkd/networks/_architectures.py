@@ -174,12 +174,6 @@ class MLPEnsemble(nn.Module):
     of these sizes; together they are computed as one, by batched matrix products, several times
     as fast as one by one.
 
-    Attributes
-    ----------
-    averages : {"probabilities", "outputs"}
-        What they decide by the mean of. It is "probabilities" unless an estimator of a quantity
-        sets it.
-
     Parameters
     ----------
     shapes : sequence of (T, C)
@@ -192,6 +186,12 @@ class MLPEnsemble(nn.Module):
         Of each member, as in `MLP`.
     dropout : float, default=0.3
         Share of the wide layers' outputs that is dropped while training.
+
+    Attributes
+    ----------
+    averages : {"probabilities", "outputs"}
+        What they decide by the mean of. It is "probabilities" unless an estimator of a quantity
+        sets it.
 
     Examples
     --------
