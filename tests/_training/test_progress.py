@@ -22,6 +22,14 @@ with_callbacks = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts():
+    """It does not where a shell has started the tests in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def clf(small):
     return GKDClassifier(small, clone(small), validation_fraction=0.2, random_state=0)
