@@ -109,18 +109,23 @@ def decisions(
     With of_members they are those of each member of an ensemble, (n, k, n_outputs).
     """
     module = _on(device, net)
+    logits_of = _deciding(module, of_members)
+    for logits, n in _called(logits_of, prediction_batch(module), views, device):
+        yield logits[:n]
+
+
+def _deciding(module: Standardized, of_members: bool) -> Callable[[Sequence[Tensor]], Tensor]:
+    """Return a function that gives a batch's logits."""
     network = module.network
     if type(network) is not MLPEnsemble:
-        yield from (logits for logits, _ in outputs(net, views, device))
-        return
+        return lambda batch: module(batch)[0]
     decide = folded(network)
 
     def logits_of(batch: Sequence[Tensor]) -> Tensor:
         logits = decide(*module.scaled(batch))
         return logits if of_members else mean_decision(logits, network.averages)
 
-    for logits, n in _called(logits_of, prediction_batch(module), views, device):
-        yield logits[:n]
+    return logits_of
 
 
 def _on(device: torch.device, net: NeuralNet) -> Standardized:
