@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
+from sklearn.base import is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -358,3 +359,11 @@ def as_numbers(y: Any, name: str) -> np.ndarray:
     with naming(name):
         refuse_masked(y, name)
         return check_array(y, dtype=np.float64, ensure_2d=False, input_name=name)
+
+
+def read_y(estimator: Any, y: Any) -> np.ndarray:
+    """Return y as classes (n,) or, where the estimator is a regressor, as numbers (n, k)."""
+    if not is_regressor(estimator):
+        return as_column(y, "y")
+    numbers = as_numbers(y, "y")
+    return numbers.reshape(len(numbers), -1)

@@ -15,6 +15,7 @@ from sklearn_gkd._common.compat import num_samples, safe_indexing
 from sklearn_gkd._common.series import Shape, as_array, as_column, series_shape
 from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._estimators._privileged import has_information
+from sklearn_gkd._estimators._targets import read_y
 from sklearn_gkd._training.randomness import draw_seeds
 
 KEYS = {"band": ["band"], "date": ["date"], "both": ["band", "date"]}
@@ -41,7 +42,7 @@ def series_importance(
     random_state=None,
     n_jobs=None,
 ) -> pd.DataFrame:
-    """Measure what a fitted classifier's score loses where a band or a date of X is permuted.
+    """Measure what a fitted estimator's score loses where a band or a date of X is permuted.
 
     The values of a band (all of its dates), of a date (all of its bands) or of one band of one date
     are permuted as one over the rows, in the same orders for each. What another band or date tells
@@ -49,12 +50,12 @@ def series_importance(
 
     Parameters
     ----------
-    estimator : classifier or Pipeline
+    estimator : classifier, regressor or Pipeline
         Fitted.
     X : array-like of shape (n, T, C) or (n, T * C)
         Rows that it was not fitted on.
-    y : array-like of shape (n,)
-        Class of each row.
+    y : array-like of shape (n,), or (n, k) of a regressor
+        Class of each row, or its number or numbers.
     by : {"both", "band", "date"}, default="both"
         What is permuted as one.
     n_channels : int, default=None
@@ -105,7 +106,7 @@ def series_importance(
     ... ).index.tolist()
     ['VV', 'VH']
     """
-    X, y = as_array(X, "X"), as_column(y, "y")
+    X, y = as_array(X, "X"), read_y(estimator, y)
     parts = _parts(X, "X", by, n_channels or _channels_of(estimator), "n_channels", bands, dates)
     _check_repeats(n_repeats)
     scorer = check_scoring(estimator, scoring)
@@ -145,12 +146,12 @@ def privileged_importance(
 
     Parameters
     ----------
-    estimator : GKDClassifier
+    estimator : GKDClassifier or GKDRegressor
         Or another whose `fit` takes X_priv. Cloned; all fits of a split have the same seed.
     X : array-like of shape (n, T, C) or (n, T * C)
         Series.
-    y : array-like of shape (n,)
-        Class of each row.
+    y : array-like of shape (n,), or (n, k) of a regressor
+        Class of each row, or its number or numbers.
     X_priv : array-like of shape (n, T', C') or (n, T' * C')
         Privileged information.
     by : {"band", "date", "both"}, default="band"
@@ -195,7 +196,7 @@ def privileged_importance(
     ... ).shape
     (5, 2)
     """
-    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), as_column(y, "y")
+    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), read_y(estimator, y)
     groups = None if groups is None else as_column(groups, "groups")
     parts = _parts(X_priv, "X_priv", by, n_channels_priv, "n_channels_priv", bands, dates)
     split_seed, *seeds = draw_seeds(random_state, 2)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import clone, is_regressor
+from sklearn.base import clone
 from sklearn.utils.parallel import Parallel
 from tqdm.auto import tqdm
 
@@ -13,7 +13,7 @@ from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import as_array, as_column
 from sklearn_gkd._common.splitting import folds, hold_out
 from sklearn_gkd._estimators._privileged import Pair, check_pairs, has_information
-from sklearn_gkd._estimators._targets import as_numbers
+from sklearn_gkd._estimators._targets import read_y
 from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._training.randomness import draw_seeds
 from sklearn_gkd.evaluation._controls import Split
@@ -36,12 +36,7 @@ class Data(NamedTuple):
     def checked(cls, estimator, X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled) -> "Data":
         """Return the arguments as arrays, or raise an error that names the wrong one."""
         check_rows(X=X, y=y, X_priv=X_priv, groups=groups)
-        X, X_priv = as_array(X, "X"), as_array(X_priv, "X_priv")
-        if is_regressor(estimator):
-            y = as_numbers(y, "y")
-            y = y.reshape(len(y), -1)
-        else:
-            y = as_column(y, "y")
+        X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), read_y(estimator, y)
         groups = None if groups is None else as_column(groups, "groups")
         has_information(X_priv)
         check_pairs(

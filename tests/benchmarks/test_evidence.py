@@ -146,3 +146,54 @@ def test_gains_are_over_the_better_control_of_the_same_splits():
     assert (row["n_splits"], row["distilled"]) == (2, 0.5)
     assert row["estimator"] == pytest.approx(63.5)
     assert row["low_of_all"] <= row["low"]
+
+
+def test_what_to_expect_goes_by_the_lead_of_the_teacher():
+    gains = pd.DataFrame(
+        {
+            "n_labels": ["50", "50", "50", "200"],
+            "n_pairs": "all",
+            "student alone": [50.0, 50, 50, 50],
+            "estimator": [53.0, 55, 51, 49],
+            "teacher": [70.0, 61, 54, 49],
+            "gain": [3.0, 5, 1, -1],
+        }
+    )
+    rows = evidence_report.expectations(gains)[-3:]
+    assert rows == [
+        "| 50 | all | 0 to 10 | 1 | +1.0 | +1.0 | +1.0 |",
+        "| 50 | all | over 10 | 2 | +4.0 | +3.0 | +5.0 |",
+        "| 200 | all | under 0 | 1 | -1.0 | -1.0 | -1.0 |",
+    ]
+
+
+def test_rivals_are_compared_on_the_splits_that_both_have():
+    of_split = {
+        "student alone": [60.0, 61, 62],
+        "forest": [50.0, 51, 52.1],  # clearly worse
+        "CatBoost": [58.0, np.nan, np.nan],
+        "teacher": [90.0, 90, 90],
+        "estimator": [70.0, 70, 70],
+    }
+    values = pd.DataFrame(
+        [
+            {
+                "data": "tiny",
+                "split": split,
+                "n_labels": "50",
+                "n_pairs": "0",
+                "method": method,
+                "metric": "f_measure",
+                "value": value,
+                "n_train": 700,
+                "n_test": 300,
+            }
+            for method, of_method in of_split.items()
+            for split, value in enumerate(of_method)
+            if not np.isnan(value)
+        ]
+    )
+    head, _, row = evidence_report.table_of_rivals(values, ["forest", "CatBoost", "QUANT"])[-3:]
+    assert head == "| labels | data | student alone | forest | CatBoost |"
+    assert row == "| 50 | tiny | 61.0 | +10.0* | +2.0 |"
+    assert len(evidence_report.table_of_rivals(values.query("method != 'forest'"), ["QUANT"])) == 6

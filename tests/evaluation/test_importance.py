@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import make_pipeline
 
@@ -127,6 +127,28 @@ def test_importance_of_privileged_bands_is_by_a_fit_without_them(X, y):
         assert (table["std"] == 0).all()
     by_date = privileged_importance(Taught(), X, y, X_priv, by="date", cv=2, random_state=0)
     assert by_date["importance"].tolist() == [0, 1, 0, 0]
+
+
+class Sum(RegressorMixin, BaseEstimator):
+    """Predicts a band at a date and twice another, as y had them where X_priv came as it was."""
+
+    def fit(self, X, y, X_priv=None):
+        values = (X if X_priv is None else X_priv)[:, 1, 1:]
+        self.learnt_ = np.allclose(values @ [1, 2], y[:, 0])
+        return self
+
+    def predict(self, X):
+        first = X[:, 1, 1] + 2 * X[:, 1, 2]
+        return np.column_stack([first, first]) * self.learnt_
+
+
+def test_importance_to_a_quantity_is_in_the_score_of_a_regressor(X):
+    y = np.repeat(X[:, 1, 1:] @ [[1], [2]], 2, axis=1)
+    found = series_importance(Sum().fit(X, y), X, y, by="band", random_state=0)["importance"]
+    # R2 is 1 less twice the share of the variance that is permuted: 1/5 and 4/5
+    np.testing.assert_allclose(found, [0, 2 / 5, 8 / 5], atol=0.15)
+    taught = privileged_importance(Sum(), X, y, X, cv=2, random_state=0)["importance"]
+    np.testing.assert_allclose(taught, [0, 1, 1], atol=0.05)
 
 
 @pytest.mark.parametrize(
