@@ -75,9 +75,9 @@ class SeriesDataset(TensorDataset, Dataset):
 
 
 class Batches:
-    """Iterates over a data set in whole batches; a last batch of one row joins the one before.
+    """Iterates over a data set in whole batches, as equal in size as can be.
 
-    Batch normalisation cannot train on a single row.
+    Batch normalisation learns badly from a last batch of few rows, and cannot from one.
     """
 
     def __init__(
@@ -92,12 +92,14 @@ class Batches:
         n_rows = len(self.dataset)
         order = torch.randperm(n_rows) if self.shuffle else torch.arange(n_rows)
         order = order.to(self.dataset.tensors[0].device)
-        starts = list(range(0, n_rows, self.batch_size))
-        if len(starts) > 1 and n_rows - starts[-1] == 1:
-            starts.pop()
-        for start, stop in zip(starts, [*starts[1:], n_rows], strict=True):
-            tensors = self.dataset[order[start:stop]]
+        for rows in order.tensor_split(n_batches(n_rows, self.batch_size)):
+            tensors = self.dataset[rows]
             yield tensors[: self.n_views], tensors[self.n_views :]
+
+
+def n_batches(n_rows: int, batch_size: int) -> int:
+    """Return the number of batches of so many rows, none of which is a single row of several."""
+    return max(1, min(-(-n_rows // batch_size), n_rows // 2))
 
 
 def _as_series(view: Any, shape: Shape) -> Tensor:

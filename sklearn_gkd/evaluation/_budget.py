@@ -13,6 +13,7 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._privileged import has_information
+from sklearn_gkd._training.batches import n_batches
 
 
 def n_labelled(estimator, split: Any) -> int:
@@ -68,7 +69,5 @@ def set_student_epochs(estimator, n_epochs: int | None) -> None:
 
 
 def _steps_of_epoch(net: NeuralNet, n_rows: int) -> int:
-    """Return the batches of an epoch, whose last joins the one before if it is of one row."""
     batch_size = net.get_params_for("iterator_train").get("batch_size", net.batch_size)
-    whole, rest = divmod(n_rows, n_rows if batch_size == -1 else batch_size)
-    return max(whole + (rest > 1), 1)
+    return n_batches(n_rows, n_rows if batch_size == -1 else batch_size)

@@ -9,9 +9,9 @@ from sklearn_gkd._training.batches import Batches, SeriesDataset
 
 @pytest.mark.parametrize(
     ("n_rows", "batch_size", "sizes"),
-    [(10, 4, [4, 4, 2]), (9, 4, [4, 5]), (4, 4, [4]), (3, 4, [3]), (1, 4, [1])],
+    [(12, 4, [4] * 3), (10, 4, [4, 3, 3]), (9, 4, [3] * 3), (3, 2, [3]), (3, 4, [3]), (1, 4, [1])],
 )
-def test_no_batch_of_one_row_follows_another(n_rows, batch_size, sizes):
+def test_batches_are_as_equal_as_can_be_and_of_two_rows_or_more(n_rows, batch_size, sizes):
     dataset = TensorDataset(torch.arange(n_rows), torch.arange(n_rows))
     batches = list(Batches(dataset, batch_size, n_views=1, shuffle=True))
     assert [len(labels) for _, (labels,) in batches] == sizes

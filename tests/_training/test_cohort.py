@@ -71,7 +71,7 @@ def test_each_net_learns_what_it_would_alone(series, tmp_path, net, params, sett
             fit(series, store, net, setting, **params) for store in (candidates, None)
         )
         np.testing.assert_allclose(
-            together.predict_proba(series.X), alone.predict_proba(series.X), atol=3e-3
+            together.predict_proba(series.X), alone.predict_proba(series.X), atol=5e-3
         )
         assert len(together.student_.history) == 2
         for epoch, expected in zip(together.student_.history, alone.student_.history, strict=True):

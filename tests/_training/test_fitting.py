@@ -25,7 +25,7 @@ def plain_torch_student(clf, series, train, valid, seed):
     best, best_weights = -1.0, None
     for _ in range(8):
         net.train()
-        for batch in torch.randperm(len(train)).split(16):
+        for batch in torch.randperm(len(train)).split(15):
             rows = torch.tensor(train)[batch]
             z, f = net(X[rows])
             loss = F.cross_entropy(z, labels[rows])
@@ -46,7 +46,7 @@ def plain_torch_student(clf, series, train, valid, seed):
 def test_student_is_that_of_a_plain_torch_loop(series, small):
     train, valid = np.arange(0, 120, 2), np.arange(1, 120, 2)
     small.set_params(optimizer=torch.optim.SGD)  # Adam would magnify the last bit's rounding
-    clf = GKDClassifier(small, small, beta=2, gamma=5, temperature=3, random_state=7)
+    clf = GKDClassifier(small, small, beta=2, gamma=5, temperature=3, random_state=1)
     clf.fit(
         series.X[train],
         series.y[train],
@@ -55,7 +55,7 @@ def test_student_is_that_of_a_plain_torch_loop(series, small):
         y_val=series.y[valid],
         X_priv_val=series.X_priv[valid],
     )
-    seed = check_random_state(7).randint(np.iinfo(np.int32).max, size=3)[2]
+    seed = check_random_state(1).randint(np.iinfo(np.int32).max, size=3)[2]
     expected = plain_torch_student(clf, series, train, valid, int(seed))
     weights = clf.student_.module_.network.state_dict()
     assert weights.keys() == expected.keys()

@@ -41,7 +41,7 @@ def test_convolutions_predict_an_eighth_at_a_time(series, monkeypatch):
     held_out = {f"{name}_val": series[name][:40] for name in ("X", "y", "X_priv")}
     clf = GKDClassifier(*nets, beta=0, random_state=0)
     clf.fit(series.X, series.y, X_priv=series.X_priv, **held_out)
-    assert sizes == {"teacher": [16, 16, 8], "student": [40]}
+    assert sizes == {"teacher": [14, 13, 13], "student": [40]}
     views = [series.X, series.X_priv]
     assert [len(part) for part, _ in outputs(clf.teacher_, views, CPU)] == [16] * 7 + [8]
 
