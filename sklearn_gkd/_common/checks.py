@@ -43,7 +43,7 @@ def naming(*names: str) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, OverflowError) as error:
-        if any(re.search(rf"\b{name}\b", str(error)) for name in names):
+        if any(re.search(rf"\b{re.escape(name)}\b", str(error)) for name in names):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{' or '.join(names)}: {error}") from error

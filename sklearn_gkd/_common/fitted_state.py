@@ -68,6 +68,16 @@ class ColumnLabels(Attribute):
 
 
 @dataclass(frozen=True)
+class ColumnNumbers(Attribute):
+    """A list of the places of columns, from 0."""
+
+
+@dataclass(frozen=True)
+class Text(Attribute):
+    """A string."""
+
+
+@dataclass(frozen=True)
 class Labels(Attribute):
     """An array of the class labels, each once; their number gives this size."""
 
@@ -76,9 +86,12 @@ class Labels(Attribute):
 
 @dataclass(frozen=True)
 class Net(Attribute):
-    """A skorch net that sees views of these shapes, with so many outputs."""
+    """A skorch net that sees views of these shapes, with so many outputs.
 
-    views: Sequence[tuple[str, str]]
+    A name in the place of a shape stands for those of `Parts`.
+    """
+
+    views: Sequence[tuple[str, str] | str]
     n_outputs: str
 
 
@@ -92,6 +105,17 @@ class Part(Attribute):
     """An object of a class that declares all of its attributes."""
 
     cls: type
+
+
+@dataclass(frozen=True)
+class Parts(Attribute):
+    """A list of objects of a class that declares all of its attributes, each with a shape (T, C).
+
+    The shapes have one name.
+    """
+
+    cls: type
+    shapes: str
 
 
 OF_SERIES: dict[str, Attribute] = {

@@ -35,7 +35,10 @@ class Scaling(NamedTuple):
 
 
 class View(NamedTuple):
-    """Checked series of shape (n, T, C), and whether they are scaled by column, not by channel."""
+    """Checked series of shape (n, T, C), and whether they are scaled by column, not by channel.
+
+    A row that has none is NaN throughout.
+    """
 
     series: np.ndarray
     per_column: bool
@@ -45,9 +48,14 @@ class View(NamedTuple):
         """(T, C)."""
         return self.series.shape[1:]
 
+    @property
+    def known(self) -> np.ndarray:
+        """Mask of the rows that are not NaN throughout, (n,)."""
+        return ~np.isnan(self.series).all(axis=(1, 2))
+
     def followed_by(self, series: np.ndarray) -> "View":
         """Return the view with more rows."""
-        return View(np.concatenate([self.series, series]), self.per_column)
+        return self._replace(series=np.concatenate([self.series, series]))
 
     def scaling(self) -> Scaling:
         """Return the mean and scale of each channel or, with per_column, of each column.

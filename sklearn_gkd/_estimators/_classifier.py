@@ -64,6 +64,15 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         time-major, ``t * C + c``. None: read off column names such as ``VV_d012`` or
         ``VV_2016-01-12``, and one channel where there are none (a transformer returns an array
         without names unless ``set_output`` asks for a frame). A 3-D array needs none.
+    priv_sources : list of (name, transformer, columns, shape), default=None
+        Sources of privileged information, each a part of one table X_priv, in the place of
+        `priv_transformer` and `n_channels_priv`: its name; a transformer, or "passthrough"; the
+        columns, as in `sklearn.compose.ColumnTransformer` (a slice, numbers, names, a mask or a
+        callable); and the number of channels C, or (T, C), of what the transformer returns, None
+        where its column names tell. A row lacks the sources whose columns are NaN throughout, and
+        the teacher learns from the others: networks of this package as `networks` tells, with some
+        of them left out at random in training; other estimators see NaN in their place. Parameters
+        of a transformer are set as ``<name>__<parameter>``.
     max_epochs : int, default=None
         Passes of each net over its training rows. None: 300 over the fourth root of their number,
         which is 113 for 50 rows, 54 for 1,000 and 30 for 10,000.
@@ -122,6 +131,9 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         What reads X_priv as fit did.
     series_shape_, priv_shape_ : tuple of int
         (T, C) of X and of X_priv.
+    priv_sources_ : list of tuple
+        Of several sources, in place of priv_transformer_ and priv_shape_, the name, the fitted
+        transformer, the numbers of the columns and the (T, C) of each.
     n_features_in_ : int
         T * C of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -186,6 +198,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         priv_transformer=None,
         n_channels=None,
         n_channels_priv=None,
+        priv_sources=None,
         max_epochs=None,
         batch_size=64,
         lr=1e-3,
@@ -210,6 +223,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         self.priv_transformer = priv_transformer
         self.n_channels = n_channels
         self.n_channels_priv = n_channels_priv
+        self.priv_sources = priv_sources
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr

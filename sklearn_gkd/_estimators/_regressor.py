@@ -44,7 +44,8 @@ class GKDRegressor(TaughtEstimator, NetRegressor):
         As in `GKDClassifier`.
     distillation : {"auto", "always"}, default="auto"
         As in `GKDClassifier`, by the squared error in the place of the log loss.
-    priv_transformer, n_channels, n_channels_priv, max_epochs, batch_size, lr : object
+    priv_transformer, n_channels, n_channels_priv, priv_sources, max_epochs, batch_size, \
+lr : object
         As in `GKDClassifier`.
     validation_fraction : float, default=0.0
         Share of the rows, drawn at random, on which the best epoch is chosen: that of the least
@@ -63,8 +64,8 @@ class GKDRegressor(TaughtEstimator, NetRegressor):
         The fitted teacher, where one was trained.
     distillation_ : Distillation
         As in `GKDClassifier`, with mean squared errors of the standardised y.
-    n_iter_, priv_transformer_, priv_reader_, series_shape_, priv_shape_, n_features_in_, \
-feature_names_in_
+    n_iter_, priv_transformer_, priv_reader_, series_shape_, priv_shape_, priv_sources_, \
+n_features_in_, feature_names_in_
         As in `GKDClassifier`.
 
     See Also
@@ -117,6 +118,7 @@ feature_names_in_
         priv_transformer=None,
         n_channels=None,
         n_channels_priv=None,
+        priv_sources=None,
         max_epochs=None,
         batch_size=64,
         lr=1e-3,
@@ -140,6 +142,7 @@ feature_names_in_
         self.priv_transformer = priv_transformer
         self.n_channels = n_channels
         self.n_channels_priv = n_channels_priv
+        self.priv_sources = priv_sources
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr

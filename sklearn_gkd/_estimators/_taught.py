@@ -6,7 +6,6 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import Tensor
@@ -17,40 +16,32 @@ from sklearn_gkd._common.fitted_state import Net, Part, Sizes
 from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.splitting import folds, numbers_rows
 from sklearn_gkd._estimators._base import NetEstimator, Rows
-from sklearn_gkd._estimators._privileged import (
-    FIT_REQUEST,
-    Pair,
-    Privileged,
-    PrivilegedReader,
-    check_pairs,
-)
+from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, check_pairs
+from sklearn_gkd._estimators._privileged_parameters import PrivilegedParameters
+from sklearn_gkd._estimators._sources import Privileged, PrivilegedReader
 from sklearn_gkd._estimators._targets import Target
 from sklearn_gkd._estimators._teacher import (
     Lesson,
+    TeacherTargets,
+    check_lacking,
     check_teacher,
     teach,
     teacher_outputs,
     teacher_rows,
-)
-from sklearn_gkd._estimators._trial import (
-    Distillation,
-    is_clearly_less,
-    trial_folds,
     trial_net,
-    trial_pairs,
 )
+from sklearn_gkd._estimators._trial import Distillation, try_distillation
 from sklearn_gkd._estimators._weights import check_takes_sample_weight, leave_out_weightless
 from sklearn_gkd._training.callbacks import check_callbacks
-from sklearn_gkd._training.predicting import outputs
 from sklearn_gkd._training.progress import Task
 from sklearn_gkd._training.randomness import draw_seeds
-from sklearn_gkd._training.resolving import feature_width, resolve_device
+from sklearn_gkd._training.resolving import feature_width, resolve_device, with_sources
 from sklearn_gkd._training.torch_state import plain_torch
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
 from sklearn_gkd.losses import LossWeights
 
 
-class TaughtEstimator(NetEstimator):
+class TaughtEstimator(PrivilegedParameters, NetEstimator):
     """Base of the estimators whose student learns from a teacher."""
 
     _predicts_with = "student_"
@@ -69,13 +60,9 @@ class TaughtEstimator(NetEstimator):
         "distillation": [StrOptions({"auto", "always"})],
         "priv_transformer": [HasMethods(["fit", "transform"]), None],
         "n_channels_priv": NetEstimator._parameter_constraints["n_channels"],
+        "priv_sources": [list, None],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
     }
-
-    @property
-    def priv_transformer_(self):
-        """The fitted clone of priv_transformer."""
-        return self.priv_reader_.transformer
 
     @fit_context(prefer_skip_nested_validation=False)
     @plain_torch()
@@ -200,25 +187,25 @@ class TaughtEstimator(NetEstimator):
         )
         series = self._check_series(X)
         check_pairs(Pair("X", X, "X_priv", X_priv))
-        view, seen = self.priv_reader_.read(X_priv, "X_priv")
+        sources, seen = self.priv_reader_.read(X_priv, "X_priv")
         if not seen.all():
             raise ValueError(
                 f"X_priv is NaN throughout in {np.sum(~seen)} of its {len(seen)} rows, of which "
                 "the teacher can tell nothing. Leave these rows out."
             )
-        views = self._seen_by_teacher(series, view.series)
+        check_lacking(self.teacher_, sources, seen)
+        views = self._seen_by_teacher(series, [view.series for view in sources])
         device = resolve_device(self.device)
         codes = getattr(self, "_teacher_codes_", None)
         logits, _ = teacher_outputs(self.teacher_, codes, views, self._target, device)
         return logits
 
     def _fitted_state(self):
-        seen_by_teacher = self._seen_by_teacher(("T", "C"), ("T_priv", "C_priv"))
         return {
             **super()._fitted_state(),
             "priv_shape_": Sizes(("T_priv", "C_priv"), optional=True),
-            "teacher_": Net(seen_by_teacher, "K", of_teacher=True),
             "priv_reader_": Part(PrivilegedReader, of_teacher=True),
+            "teacher_": Net(self._seen_by_teacher(("T", "C"), ["priv"]), "K", of_teacher=True),
         }
 
     def _draw_seeds(self, n_seeds: int) -> list[int]:
@@ -255,18 +242,8 @@ class TaughtEstimator(NetEstimator):
         groups: Any,
         task: Task,
     ) -> Distillation:
-        """Return whether it pays to distil, by small nets that are tested on held-out rows.
-
-        It is only asked where there are pairs without a label, to whom a poor teacher's word is
-        the only lesson, and a teacher that did not come fitted. Where the teacher is clearly
-        better than a student alone, it pays. Elsewhere students that distil are tried: after a
-        teacher that leads they must not be clearly worse, after another they must be better.
-        """
+        """Return whether it pays to distil, and warn where it does not."""
         if self.distillation == "always" or lesson.came_fitted:
-            return Distillation(True)
-        pairs = trial_pairs(rows, lesson.seen, lesson.seed)
-        splits = trial_folds(rows, lesson.seen, groups, lesson.seed) if pairs.any() else []
-        if not splits:
             return Distillation(True)
         fit = partial(
             self._fit_net,
@@ -276,47 +253,11 @@ class TaughtEstimator(NetEstimator):
             task=task,
             role="trial",
         )
-        tested = np.concatenate([held_out for _, held_out in splits])
-        losses = partial(
-            lesson.outcome.held_out_losses,
-            labels=rows.labels[tested],
-            sample_weight=None if rows.sample_weight is None else rows.sample_weight[tested],
-        )
-        own = [rows._replace(train=kept, valid=rows.valid[:0]) for kept, _ in splits]
-        targets = [
-            teach(lesson.on_trial(kept), self.memory, self._states(), task)[0] for kept, _ in splits
-        ]
 
-        def of_students(nets: list[NeuralNet]) -> np.ndarray:
-            views = [[rows.view.series[held_out]] for _, held_out in splits]
-            return losses(
-                torch.cat(
-                    [
-                        logits.cpu()
-                        for net, view in zip(nets, views, strict=True)
-                        for logits, _ in outputs(net, view, lesson.device)
-                    ]
-                )
-            )
+        def targets_of(small: Lesson) -> TeacherTargets:
+            return teach(small, self.memory, self._states(), task)[0]
 
-        by_teacher = losses(
-            torch.cat(
-                [told.logits[held_out] for told, (_, held_out) in zip(targets, splits, strict=True)]
-            )
-        )
-        alone = of_students([fit(labelled) for labelled in own])
-        if is_clearly_less(by_teacher, alone):
-            return Distillation(True, float(alone.mean()), float(by_teacher.mean()))
-        distilled = of_students(
-            [
-                fit(labelled.with_taught(pairs), taught=told, weights=weights)
-                for labelled, told in zip(own, targets, strict=True)
-            ]
-        )
-        means = [float(of_rows.mean()) for of_rows in (alone, by_teacher, distilled)]
-        leads = means[1] < means[0]
-        used = not is_clearly_less(alone, distilled) if leads else means[2] < means[0]
-        found = Distillation(used, *means)
+        found = try_distillation(lesson, rows, weights, groups, fit, targets_of)
         if not found.used:
             warn(
                 "X_priv does not help here: on labelled rows that were held out, students that "
@@ -328,8 +269,8 @@ class TaughtEstimator(NetEstimator):
             )
         return found
 
-    def _seen_by_teacher(self, x, priv) -> list:
-        return [priv] if self.teacher_view == "privileged" else [x, priv]
+    def _seen_by_teacher(self, x, sources: list) -> list:
+        return sources if self.teacher_view == "privileged" else [x, *sources]
 
     def _warn_of_plain_student(self) -> None:
         if self.beta > 0 or self.gamma > 0:
@@ -344,11 +285,12 @@ class TaughtEstimator(NetEstimator):
         self, pairs: tuple[Pair, ...], labels: np.ndarray, train: np.ndarray
     ) -> Privileged:
         """Return the privileged information of all rows; sets what reads more of it."""
-        reader = PrivilegedReader(self.priv_transformer, self.n_channels_priv)
-        reader.fit(pairs[0].X_priv, labels, train)
+        reader = self._privileged_reader(pairs[0].X_priv, labels, train)
         privileged = reader.read_pairs(*pairs)
         self.priv_reader_ = reader
-        self.priv_shape_ = reader.shape
+        if self.priv_sources is None:
+            [source] = reader.sources
+            self.priv_shape_ = source.shape
         return privileged
 
     def _teacher(self) -> Any:
@@ -365,14 +307,17 @@ class TaughtEstimator(NetEstimator):
         self, rows: Rows, privileged: Privileged, target: Target, groups, split_seed, seed
     ) -> Lesson:
         """Return what the teacher is to learn, and from which rows."""
-        view, seen = privileged
+        sources, seen = privileged
         teacher = self._teacher()
+        if isinstance(teacher, NeuralNet):
+            teacher = with_sources(teacher, len(sources))
         if rows.sample_weight is not None and not isinstance(teacher, NeuralNet):
             check_takes_sample_weight(teacher, "teacher")
         train, valid = teacher_rows(rows, seen, self.validation_fraction, groups, split_seed)
         return Lesson(
             teacher=teacher,
-            views=self._seen_by_teacher(rows.view, view),
+            views=self._seen_by_teacher(rows.view, sources),
+            n_sources=len(sources),
             labels=rows.labels,
             seen=seen,
             train=train,

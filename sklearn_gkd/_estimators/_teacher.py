@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import Tensor
@@ -24,14 +25,15 @@ from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._common.targets import strata
 from sklearn_gkd._estimators._base import Rows
 from sklearn_gkd._estimators._targets import Quantity, Target
-from sklearn_gkd._estimators._trial import trial_net
 from sklearn_gkd._training.callbacks import check_callbacks
 from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.fitting import fit_net
-from sklearn_gkd._training.predicting import outputs
+from sklearn_gkd._training.predicting import accepts_missing, outputs
 from sklearn_gkd._training.progress import Task
-from sklearn_gkd._training.resolving import feature_width
+from sklearn_gkd._training.resolving import feature_width, with_sources
 from sklearn_gkd._training.training import Training
+from sklearn_gkd.networks._architectures import MLPEnsemble
+from sklearn_gkd.networks._net import SeriesNet
 
 
 class TeacherTargets(NamedTuple):
@@ -65,7 +67,7 @@ class Lesson:
     labels : ndarray of shape (n,) or (n, k)
         Class codes, or standardised numbers.
     seen : ndarray of bool of shape (n,)
-        The rows that have all of these views.
+        The rows that have X_priv: a source of it.
     train, valid : ndarray of int
         The teacher's training and validation rows, all of them seen.
     folds : list of (ndarray of int, ndarray of int)
@@ -80,6 +82,8 @@ class Lesson:
         Rules the training.
     sample_weight : ndarray of shape (n,) or None
         Weight of each row; None weighs all alike.
+    n_sources : int
+        How many of the views, the last ones, are sources: NaN throughout in rows that lack them.
     """
 
     teacher: Any
@@ -94,6 +98,7 @@ class Lesson:
     device: torch.device
     seed: int
     sample_weight: np.ndarray | None = None
+    n_sources: int = 1
 
     def fit(self, store: Store, fit_task: Task) -> Any:
         """Return the teacher, fitted on its training rows."""
@@ -113,14 +118,25 @@ class Lesson:
 
     def on_trial(self, train: np.ndarray) -> "Lesson":
         """Return what a small teacher, or one that is no net, learns from some training rows."""
-        is_net = isinstance(self.teacher, NeuralNet)
+        teacher = self.teacher
+        if isinstance(teacher, NeuralNet):
+            teacher = with_sources(trial_net(teacher), self.n_sources)
         return replace(
             self,
-            teacher=trial_net(self.teacher) if is_net else self.teacher,
+            teacher=teacher,
             train=train,
             valid=self.valid[:0],
             folds=[],
         )
+
+    @property
+    def sources(self) -> list[View]:
+        """The views that rows may lack."""
+        return self.views[-self.n_sources :]
+
+    def can_teach(self, train: np.ndarray) -> bool:
+        """Return whether each source is known in two or more of these training rows."""
+        return all(source.known[train].sum() > 1 for source in self.sources)
 
     @property
     def came_fitted(self) -> bool:
@@ -178,6 +194,20 @@ class Lesson:
         return [view.series[rows] for view in self.views]
 
 
+N_MEMBERS = 2  # of a trial's nets: a quarter of the default's, and so of its time
+
+
+def trial_net(net: NeuralNet) -> NeuralNet:
+    """Return a small net, to be trained as long as another."""
+    return SeriesNet(
+        MLPEnsemble,
+        module__n_members=N_MEMBERS,
+        lr=net.lr,
+        max_epochs=net.max_epochs,
+        batch_size=net.batch_size,
+    )
+
+
 def teacher_rows(
     rows: Rows, seen: np.ndarray, fraction: float, groups: Any, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -202,6 +232,13 @@ def check_teacher(beta: float, lesson: Lesson, student_width: int) -> None:
     A teacher's net is built once.
     """
     width, teacher = 0, lesson.teacher
+    check_lacking(teacher, lesson.sources, lesson.seen)
+    if not all(lesson.can_teach(train) for train, _ in [(lesson.train, 0), *lesson.folds]):
+        raise ValueError(
+            "A teacher, of teacher_cv or after validation rows were held out, would train on less "
+            "than two rows that have one of the priv_sources. Give it in more rows, or leave out "
+            "the source, teacher_cv or validation_fraction."
+        )
     if isinstance(teacher, NeuralNet):
         shapes = [view.shape for view in lesson.views]
         width = feature_width(teacher, "teacher", shapes, lesson.outcome.n_outputs)
@@ -220,6 +257,26 @@ def check_teacher(beta: float, lesson: Lesson, student_width: int) -> None:
         raise ValueError(
             f"beta={beta} compares the teacher's {width} features with the student's "
             f"{student_width}. Make the widths equal, or set beta=0."
+        )
+
+
+def check_lacking(teacher: Any, sources: Sequence[View], seen: np.ndarray) -> None:
+    """Raise a ValueError where rows that have X_priv lack a source, which the teacher cannot do."""
+    n_lacking = np.sum(seen & ~np.all([source.known for source in sources], axis=0))
+    if n_lacking == 0:
+        return
+    if isinstance(teacher, NeuralNet):
+        network = teacher.get_params_for("module").get("network", teacher.module)
+        can = accepts_missing(network)
+        remedy = "declare forward(*views, present) in its network"
+    else:
+        can = get_tags(teacher).input_tags.allow_nan
+        remedy = "give one that takes NaN, as make_pipeline(SimpleImputer(), teacher) does"
+    if not can:
+        raise ValueError(
+            f"{n_lacking} rows of X_priv lack some of the priv_sources, and the teacher takes no "
+            f"such rows. Use a network of this package, or {remedy}; or set these rows to NaN "
+            "throughout."
         )
 
 

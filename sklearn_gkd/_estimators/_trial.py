@@ -5,21 +5,25 @@ for their only lesson. Small nets stand for teacher and student.
 """
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from skorch import NeuralNet
+from torch import Tensor
 
 from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._common.targets import has_target, strata
 from sklearn_gkd._estimators._base import Rows
-from sklearn_gkd.networks._architectures import MLPEnsemble
-from sklearn_gkd.networks._net import SeriesNet
+from sklearn_gkd._estimators._teacher import Lesson, TeacherTargets
+from sklearn_gkd._training.predicting import outputs
+from sklearn_gkd.losses import LossWeights
 
 N_FOLDS = 3
 N_ROWS = 30  # of fewer, the folds tell nothing
 N_PAIRS = 300  # most of what pairs gain, they gain by some hundreds
-N_MEMBERS = 2  # a quarter of the default's, and so of its time
 
 
 class Distillation(NamedTuple):
@@ -41,19 +45,83 @@ class Distillation(NamedTuple):
     loss_distilled: float = np.nan
 
 
-def trial_net(net: NeuralNet) -> NeuralNet:
-    """Return a small net, to be trained as long as another."""
-    return SeriesNet(
-        MLPEnsemble,
-        module__n_members=N_MEMBERS,
-        lr=net.lr,
-        max_epochs=net.max_epochs,
-        batch_size=net.batch_size,
+def try_distillation(
+    lesson: Lesson,
+    rows: Rows,
+    weights: LossWeights,
+    groups: np.ndarray | None,
+    fit: Callable[..., NeuralNet],
+    targets_of: Callable[[Lesson], TeacherTargets],
+) -> Distillation:
+    """Return whether it pays to distil, by small nets that are tested on held-out rows.
+
+    It is only asked where there are pairs without a label, to whom a poor teacher's word is the
+    only lesson. Where the teacher is clearly better than a student alone, it pays. Elsewhere
+    students that distil are tried: after a teacher that leads they must not be clearly worse, after
+    another they must be better.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        What the teacher is to learn.
+    rows : Rows
+        Those of the student.
+    weights : LossWeights
+        By which it would distil.
+    groups : ndarray of shape (n,) or None
+        None has rows on both sides of a split.
+    fit : callable
+        Trains a small student on rows and, as keywords, what is taught.
+    targets_of : callable
+        Returns the targets of a small teacher's lesson.
+    """
+    pairs = trial_pairs(rows, lesson.seen, lesson.seed)
+    splits = trial_folds(rows, lesson.seen, groups, lesson.seed) if pairs.any() else []
+    if not splits or not all(lesson.can_teach(kept) for kept, _ in splits):
+        return Distillation(True)
+    tested = [held_out for _, held_out in splits]
+    losses = partial(
+        lesson.outcome.held_out_losses,
+        labels=rows.labels[np.concatenate(tested)],
+        sample_weight=None
+        if rows.sample_weight is None
+        else rows.sample_weight[np.concatenate(tested)],
+    )
+    own = [rows._replace(train=kept, valid=rows.valid[:0]) for kept, _ in splits]
+    targets = [targets_of(lesson.on_trial(kept)) for kept, _ in splits]
+    students = [fit(labelled) for labelled in own]
+    by_teacher = losses(
+        torch.cat([told.logits[rows] for told, rows in zip(targets, tested, strict=True)])
+    )
+    alone = losses(_told_by(students, rows, tested, lesson))
+    if is_clearly_less(by_teacher, alone):
+        return Distillation(True, float(alone.mean()), float(by_teacher.mean()))
+    students = [
+        fit(labelled.with_taught(pairs), taught=told, weights=weights)
+        for labelled, told in zip(own, targets, strict=True)
+    ]
+    distilled = losses(_told_by(students, rows, tested, lesson))
+    means = [float(of_rows.mean()) for of_rows in (alone, by_teacher, distilled)]
+    leads = means[1] < means[0]
+    used = not is_clearly_less(alone, distilled) if leads else means[2] < means[0]
+    return Distillation(used, *means)
+
+
+def _told_by(
+    students: list[NeuralNet], rows: Rows, tested: list[np.ndarray], lesson: Lesson
+) -> Tensor:
+    """Return the logits of students, each of its own held-out rows."""
+    return torch.cat(
+        [
+            logits.cpu()
+            for student, held_out in zip(students, tested, strict=True)
+            for logits, _ in outputs(student, [rows.view.series[held_out]], lesson.device)
+        ]
     )
 
 
 def trial_folds(
-    rows: Rows, seen: np.ndarray, groups, seed: int
+    rows: Rows, seen: np.ndarray, groups: np.ndarray | None, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split the training rows that have X_priv into folds, of whole groups; none of too few."""
     train = rows.train[seen[rows.train]]

@@ -52,7 +52,7 @@ class CohortNetwork(MLPEnsemble):
             repeated = one.repeat(n_nets, *[1] * (one.ndim - 1)) if one.ndim else one
             values[name].copy_(repeated.reshape(values[name].shape))
 
-    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *views: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return logits (m, n, k, n_classes) and features (m, n, n_features) of k members.
 
         In evaluation k is 1: the members' `mean_decision`.

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Standardized(nn.Module):
     ):
         super().__init__()
         self.network = network(shapes, n_classes, **params)
+        self.may_lack = takes_present(self.network, len(shapes))
         if output_bias is not None and isinstance(self.network, CNN | MLP | MLPEnsemble):
             with torch.no_grad():
                 self.network.head[-1].get_parameter("bias").add_(torch.tensor(output_bias))
@@ -59,8 +61,18 @@ class Standardized(nn.Module):
             self.register_buffer(f"scale_{i}", torch.tensor(scale))
 
     def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return (logits, features). Of a network without features, they have width 0."""
-        return logits_and_features(self.network, self.scaled(views))
+        """Return (logits, features). Of a network without features, they have width 0.
+
+        A row that is NaN throughout in a view lacks it.
+        """
+        scaled = self.scaled(views)
+        if not self.may_lack:
+            return logits_and_features(self.network, scaled)
+        present = torch.stack([~view.isnan().flatten(1).all(dim=1) for view in views], dim=1)
+        known = [
+            view.where(has[:, None, None], 0) for view, has in zip(scaled, present.T, strict=True)
+        ]
+        return logits_and_features(self.network, known, present)
 
     def scaled(self, views: Sequence[Tensor]) -> list[Tensor]:
         """Return the views as the network sees them."""
@@ -72,6 +84,18 @@ class Standardized(nn.Module):
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the network's parameters, by the network's own names."""
         return self.network.named_parameters(*args, **kwargs)
+
+
+def accepts_missing(network: Callable[..., nn.Module]) -> bool:
+    """Return whether a network learns from rows that lack a view: ``forward(*views, present)``."""
+    forward = getattr(getattr(network, "func", network), "forward", None)  # also of a partial
+    return forward is not None and "present" in signature(forward).parameters
+
+
+def takes_present(network: nn.Module, n_views: int) -> bool:
+    """Return whether a network is told which views each row has: one of several sources."""
+    several = getattr(network, "n_sources", n_views) > 1
+    return several and accepts_missing(network)
 
 
 def prediction_params(shapes: Sequence[Shape], averages: Averages) -> dict[str, Any]:
@@ -166,9 +190,11 @@ def _padded(values: np.ndarray) -> np.ndarray:
     return np.pad(values, [(0, missing), (0, 0), (0, 0)], "edge") if missing else values
 
 
-def logits_and_features(network: nn.Module, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def logits_and_features(
+    network: nn.Module, views: Sequence[Tensor], present: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Call a network, and give logits alone features of width 0."""
-    output = network(*views)
+    output = network(*views) if present is None else network(*views, present=present)
     if isinstance(output, Tensor):
         return output, output.new_empty(len(output), 0)
     return output

@@ -14,7 +14,7 @@ from torch import nn
 from sklearn_gkd._common.checks import warn
 from sklearn_gkd._common.series import Shape
 from sklearn_gkd._training.callbacks import check_patterns
-from sklearn_gkd._training.predicting import logits_and_features
+from sklearn_gkd._training.predicting import logits_and_features, takes_present
 from sklearn_gkd._training.randomness import seeded
 from sklearn_gkd.networks._architectures import NETWORKS
 from sklearn_gkd.networks._net import SeriesNet, is_alike
@@ -83,6 +83,13 @@ def resolve_net(
     return net
 
 
+def with_sources(net: NeuralNet, n_sources: int) -> NeuralNet:
+    """Tell a net how many of its views are sources, where they are several and it asks."""
+    if n_sources > 1 and "n_sources" in signature(net.module).parameters:
+        net.set_params(module__n_sources=n_sources)
+    return net
+
+
 def _warn_of_unused(net: NeuralNet, parameter: str, criteria: tuple[type[nn.Module], ...]) -> None:
     """Warn of what a net was given and the estimator sets in its place."""
     for name, remedy in SET_BY_THE_ESTIMATOR.items():
@@ -131,7 +138,10 @@ def _trial(
         with seeded(0, torch.device("cpu")), torch.inference_mode(), torch.device(device):
             network = module(shapes, n_classes, **dict(params)).eval()
             views = [torch.zeros(2, *shape) for shape in shapes]
-            logits, features = logits_and_features(network, views)
+            present = None
+            if takes_present(network, len(views)):
+                present = torch.ones(2, len(views), dtype=torch.bool)
+            logits, features = logits_and_features(network, views, present)
         names = tuple(name for name, _ in network.named_parameters())
         return tuple(logits.shape), tuple(features.shape), names
 

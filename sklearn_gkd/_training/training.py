@@ -126,8 +126,9 @@ class Training:
         return Setting(self.weights, float(lr) if isinstance(lr, Real) else lr)
 
     def scalings(self) -> list[Scaling]:
-        """Return what standardises each view, by its training rows."""
-        return [View(v.series[self.train], v.per_column).scaling() for v in self.views]
+        """Return what standardises each view, by the training rows that have it."""
+        of_training = [v._replace(series=v.series[self.train]) for v in self.views]
+        return [v._replace(series=v.series[v.known]).scaling() for v in of_training]
 
     def output_bias(self) -> list[float] | None:
         """Return what is added to the outputs of a net at the start, by its training labels."""

@@ -8,6 +8,7 @@ estimator's student.
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,8 @@ from sklearn_gkd._common.series import as_table, series_shape
 from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import SeriesClassifier, SeriesRegressor
 from sklearn_gkd._estimators._ignoring import IgnorePrivileged
-from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
+from sklearn_gkd._estimators._privileged import has_information
+from sklearn_gkd._training.resolving import with_sources
 from sklearn_gkd.evaluation import _budget as budget
 from sklearn_gkd.evaluation._protocol import quantity_scores, scores
 from sklearn_gkd.exceptions import PrivilegedInformationWarning
@@ -146,7 +148,7 @@ def self_distillation(estimator, split: Split) -> Any:
     The teacher still has as many views, and so as many features, as the estimator's.
     """
     estimator.set_params(priv_transformer=None, n_channels_priv=estimator.n_channels)
-    estimator.set_params(distillation="always")
+    estimator.set_params(priv_sources=None, distillation="always")
     seen_twice = split._replace(X_priv=split.X, X_priv_unlabeled=split.X_unlabeled)
     return distillation(estimator, seen_twice)
 
@@ -158,7 +160,8 @@ def imputation(estimator, split: Split) -> Any:
     and predict far worse from what is regressed.
     """
     tables = _tables(estimator, split)
-    imputed, imputed_test = _regress(tables, split.groups)
+    regressed = [_regress(tables, source, split.groups) for source in tables.sources]
+    imputed, imputed_test = map(np.hstack, zip(*regressed, strict=True))
     return _predict_by_both(estimator, split, tables, imputed, imputed_test, dropped=0.0)
 
 
@@ -168,8 +171,9 @@ def modality_dropout(estimator, split: Split) -> Any:
     A row without X_priv has its mean. Pairs without a label cannot be trained on.
     """
     tables = _tables(estimator, split)
-    mean = tables.priv[tables.known].mean(axis=0)
-    priv = np.where(tables.known[:, None], tables.priv, mean)
+    priv = np.hstack(tables.sources)
+    mean = np.nanmean(priv, axis=0)
+    priv = np.where(np.isnan(priv), mean, priv)
     absent = np.zeros((len(tables.X_test), len(mean)))
     return _predict_by_both(estimator, split, tables, priv, absent, dropped=0.5)
 
@@ -185,6 +189,23 @@ FITS: dict[Callable[..., Any], tuple[str, ...]] = {
     modality_dropout: ("modality dropout",),
 }
 """The methods whose predictions each function returns."""
+
+
+def fits_of_sources(estimator) -> dict[Callable[..., Any], tuple[str, ...]]:
+    """Return what tells what each of several sources adds: fits without it, and with it alone."""
+    names = [name for name, *_ in estimator.priv_sources or ()]
+    fits: dict[Callable[..., Any], tuple[str, ...]] = {}
+    if len(names) > 1:
+        fits |= {partial(by_sources, kept={name}): (f"{name} alone",) for name in names}
+    if len(names) > 2:
+        fits |= {partial(by_sources, kept={*names} - {name}): (f"no {name}",) for name in names}
+    return fits
+
+
+def by_sources(estimator, split: Split, kept: set[str]) -> Any:
+    """Predict by the estimator, taught by some of its sources alone."""
+    sources = [source for source in estimator.priv_sources if source[0] in kept]
+    return distillation(estimator.set_params(priv_sources=sources), split)
 
 
 def _predicted(fitted, split: Split) -> Any:
@@ -223,9 +244,8 @@ class Tables(NamedTuple):
 
     X: np.ndarray  # (n, T * C)
     X_test: np.ndarray
-    priv: np.ndarray  # (n, T' * C'): X_priv, transformed; 0 in a row that has none
-    known: np.ndarray  # (n,): whether a row has X_priv
-    shapes: list[tuple[int, int]]  # (T, C) of X and of X_priv
+    sources: list[np.ndarray]  # of X_priv, each (n, T' * C'), transformed; NaN where a row lacks it
+    shapes: list[tuple[int, int]]  # (T, C) of X and of each source
 
 
 def _tables(estimator, split: Split) -> Tables:
@@ -234,34 +254,34 @@ def _tables(estimator, split: Split) -> Tables:
     X, X_test = np.asarray(X), np.asarray(X_test)
     n_channels = read_channels(get_feature_names(split.X), estimator.n_channels, "X", "n_channels")
     shape = series_shape(X.shape[1], shape, n_channels, "X", "n_channels")
-    reader = PrivilegedReader(estimator.priv_transformer, estimator.n_channels_priv)
-    reader.fit(split.X_priv, split.y, np.arange(len(X)))
-    view, known = reader.read(split.X_priv, "X_priv")
+    reader = estimator._privileged_reader(split.X_priv, split.y, np.arange(len(X)))
+    privileged = reader.read(split.X_priv, "X_priv")
     if split.X_unlabeled is not None:
         X = np.vstack([X, np.asarray(as_table(split.X_unlabeled, "X_unlabeled")[0])])
-        more, more_known = reader.read(split.X_priv_unlabeled, "X_priv_unlabeled")
-        view, known = view.followed_by(more.series), np.append(known, more_known)
-    return Tables(X, X_test, view.series.reshape(len(X), -1), known, [shape, view.shape])
+        privileged = privileged.followed_by(reader.read(split.X_priv_unlabeled, "X_priv_unlabeled"))
+    views = privileged.views
+    sources = [view.series.reshape(len(X), -1) for view in views]
+    return Tables(X, X_test, sources, [shape, *(view.shape for view in views)])
 
 
-def _regress(tables: Tables, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return X_priv as regressed from X, of the n rows and of the test rows.
+def _regress(
+    tables: Tables, source: np.ndarray, groups: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a source as regressed from X, of the n rows and of the test rows.
 
-    Rows that have X_priv are regressed by rows of other groups, and the others by all of them.
+    Rows that have the source are regressed by rows of other groups, and the others by all of them.
     """
-    X, known = tables.X, tables.known
+    X, known = tables.X, ~np.isnan(source).all(axis=1)
     groups = _groups_of_all(groups, len(X))[known]
     regressor = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
     folds = GroupKFold(min(5, len(np.unique(groups))))
-    out_of_fold = cross_val_predict(
-        regressor, X[known], tables.priv[known], groups=groups, cv=folds
-    )
-    regressor.fit(X[known], tables.priv[known])
+    out_of_fold = cross_val_predict(regressor, X[known], source[known], groups=groups, cv=folds)
+    regressor.fit(X[known], source[known])
 
     def impute(X: np.ndarray) -> np.ndarray:
         return regressor.predict(X).reshape(len(X), -1)  # of a single column it is 1-D
 
-    imputed = np.empty(tables.priv.shape)
+    imputed = np.empty(source.shape)
     imputed[known] = out_of_fold.reshape(known.sum(), -1)
     if not known.all():
         imputed[~known] = impute(X[~known])
@@ -292,6 +312,7 @@ def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> Any:
     teacher_sees_both = estimator.teacher_view == "both"
     is_net = isinstance(estimator._teacher(), NeuralNet)
     net = estimator._net("teacher" if teacher_sees_both and is_net else "student")
+    with_sources(net, len(view_shapes) - 1)
     of_series = SeriesRegressor if is_regressor(estimator) else SeriesClassifier
     shared = of_series().get_params(deep=False).keys() & estimator.get_params(deep=False)
     params = {name: getattr(estimator, name) for name in shared - {"n_channels", *BUDGET}}
@@ -299,7 +320,7 @@ def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> Any:
     net.set_params(
         max_epochs=n_epochs,
         module=SideBySide,
-        module__two_views=net.module,
+        module__of_views=net.module,
         module__view_shapes=view_shapes,
         module__dropped=dropped,
     )
@@ -307,34 +328,34 @@ def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> Any:
 
 
 class SideBySide(nn.Module):
-    """A network of two views that looks at one table with both of them, side by side.
+    """A network of several views that looks at one table with all of them, side by side.
 
     Parameters
     ----------
     shapes, n_classes
         See `networks`; the only shape is the table's.
-    two_views : nn.Module class
-        The network of two views.
-    view_shapes : pair of (T, C)
-        Of the two views.
+    of_views : nn.Module class
+        The network of several views.
+    view_shapes : list of (T, C)
+        Of the views.
     dropped : float
-        Share of the training rows whose second view is set to 0, its mean. If there is one, the
-        second view is 0 in all rows that are not trained on.
+        Share of the training rows whose views but the first are set to 0, their mean. If there is
+        one, they are 0 in all rows that are not trained on.
     **params
         Parameters of the network.
     """
 
-    def __init__(self, shapes, n_classes, *, two_views, view_shapes, dropped, **params):
+    def __init__(self, shapes, n_classes, *, of_views, view_shapes, dropped, **params):
         super().__init__()
-        self.network = two_views(view_shapes, n_classes, **params)
+        self.network = of_views(view_shapes, n_classes, **params)
         self.view_shapes = view_shapes
         self.dropped = dropped
 
     def forward(self, table: Tensor):
         """Return what the network does."""
-        x, priv = table.flatten(1).split([np.prod(shape) for shape in self.view_shapes], dim=1)
+        x, *priv = table.flatten(1).split([np.prod(shape) for shape in self.view_shapes], dim=1)
         if self.dropped:
-            kept = torch.rand(len(priv), 1, device=priv.device) >= self.dropped
-            priv = priv * (kept & self.training)
-        x_shape, priv_shape = self.view_shapes
-        return self.network(x.unflatten(1, x_shape), priv.unflatten(1, priv_shape))
+            kept = torch.rand(len(x), 1, device=x.device) >= self.dropped
+            priv = [source * (kept & self.training) for source in priv]
+        views = zip([x, *priv], self.view_shapes, strict=True)
+        return self.network(*(view.unflatten(1, shape) for view, shape in views))

@@ -7,7 +7,7 @@ from sklearn.utils.parallel import delayed
 
 from sklearn_gkd._estimators._privileged import has_information
 from sklearn_gkd._training.randomness import draw_seeds
-from sklearn_gkd.evaluation._controls import FITS
+from sklearn_gkd.evaluation._controls import FITS, fits_of_sources
 from sklearn_gkd.evaluation._gain_table import RESULT_COLUMNS
 from sklearn_gkd.evaluation._measuring import Data, check_estimator, measure, run
 
@@ -46,8 +46,9 @@ def privileged_gain(
 
     The last two are the teacher's net or, where it does not see both views, the student's, for as
     many steps as the estimator's student takes. Pairs without a label go to the teachers, and to
-    the regression. What counts is the gain over the better of the student alone and
-    self-distillation: ``to_beat`` of `gain_table`.
+    the regression. What each of several `priv_sources` adds is told by the estimator with it alone
+    (``optical alone``) and, of three or more, with all others (``no optical``). What counts is the
+    gain over the better of the student alone and self-distillation: ``to_beat`` of `gain_table`.
 
     Parameters
     ----------
@@ -118,7 +119,8 @@ def privileged_gain(
     splits = data.splits(cv, rng)
     _check_teacher_can_be_tested(data.X_priv, [test for _, test in splits])
     seeds = draw_seeds(rng, len(splits))
-    of_fits = [(number, fit) for number in range(len(splits)) for fit in FITS]
+    methods = {**FITS, **fits_of_sources(estimator)}
+    of_fits = [(number, fit) for number in range(len(splits)) for fit in methods]
     measured = run(
         (
             delayed(measure)(fit, estimator, seeds[number], data, *splits[number], data.pairs)
@@ -129,7 +131,7 @@ def privileged_gain(
     rows = [
         (method, number, metric, value, *map(len, splits[number]))
         for (number, fit), of_methods in zip(of_fits, measured, strict=True)
-        for method, of_method in zip(FITS[fit], of_methods, strict=True)
+        for method, of_method in zip(methods[fit], of_methods, strict=True)
         for metric, value in of_method.items()
     ]
     return pd.DataFrame(rows, columns=RESULT_COLUMNS)

@@ -196,6 +196,11 @@ def privileged_importance(
     ... ).shape
     (5, 2)
     """
+    if getattr(estimator, "priv_sources", None) is not None:
+        raise ValueError(
+            "estimator has priv_sources, and X_priv no bands and dates throughout. privileged_gain "
+            "tells what each source adds."
+        )
     X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), read_y(estimator, y)
     groups = None if groups is None else as_column(groups, "groups")
     parts = _parts(X_priv, "X_priv", by, n_channels_priv, "n_channels_priv", bands, dates)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_gkd.networks._layers import Dropout, Linear, MemberBatchNorm, MemberLinear
+from sklearn_gkd.networks._sources import masked, shown
 
 Shapes = Sequence[tuple[int, int]]
 
@@ -29,7 +30,8 @@ class CNN(nn.Module):
 
     Each convolution is Dropout(BatchNorm(ReLU(Conv))) with stride 1 and 'same' padding, so that
     any series length works; its outputs are averaged over time. With two views this is the paper's
-    teacher, with one its CNN competitor. The features are the branches' averages, side by side.
+    teacher, with one its CNN competitor. The features are the branches' averages, side by side; of
+    several sources, the mean over those that a row has.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ class CNN(nn.Module):
         Width of the fully connected block (Table 3).
     dropout : float, default=0.3
         Share of the convolutions' outputs that is dropped while training.
+    n_sources : int, default=1
+        How many views, the last ones, are sources, of which a row may lack some.
 
     Examples
     --------
@@ -63,32 +67,60 @@ class CNN(nn.Module):
         kernels: Sequence[int] = (5, 5, 3, 3, 3, 3, 3, 1, 1),
         head: int = 512,
         dropout: float = 0.3,
+        n_sources: int = 1,
     ):
         super().__init__()
+        self.n_sources, self.width = n_sources, filters[-1]
         self.branches = nn.ModuleList(
             _convolutions(n_channels, filters, kernels, dropout) for _, n_channels in shapes
         )
-        self.head = Head(len(shapes) * filters[-1], head, n_classes)
+        self.head = Head((len(shapes) - n_sources + 1) * filters[-1], head, n_classes)
 
-    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *views: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Classify the series of each view.
 
         Parameters
         ----------
         *views : Tensor of shape (n, T, C)
             A tensor for each view.
+        present : Tensor of bool of shape (n, n_views), default=None
+            The views that each row has; a source that it lacks may be anything finite. None: all.
 
         Returns
         -------
         tuple of Tensor
-            Logits and features, of shapes (n, n_classes) and (n, n_views * filters[-1]).
+            Logits and features, of shapes (n, n_classes) and
+            (n, (n_views - n_sources + 1) * filters[-1]).
         """
-        averages = [
-            branch(view.transpose(1, 2)).mean(dim=2)
-            for branch, view in zip(self.branches, views, strict=True)
-        ]
+        n_own = len(views) - self.n_sources if self.n_sources > 1 else len(views)
+        averages = [self._average(number, views[number]) for number in range(n_own)]
+        if self.n_sources > 1:
+            averages.append(self._mean_of_sources(views, present))
         features = torch.cat(averages, dim=1)
         return self.head(features), features
+
+    def _average(self, number: int, view: Tensor) -> Tensor:
+        """Return what a branch makes of its view, averaged over time."""
+        return self.branches[number](view.transpose(1, 2)).mean(dim=2)
+
+    def _mean_of_sources(self, views: Sequence[Tensor], present: Tensor | None) -> Tensor:
+        """Return the mean of the branches of the sources that a row has.
+
+        In training a branch sees none but the rows that have its source, so that the others do not
+        reach its batch normalisation, which cannot do with a single row.
+        """
+        seen = shown(views, present, self.n_sources, self.training)
+        shares = seen / seen.sum(dim=1, keepdim=True).clamp(min=1)
+        mean = shares.new_zeros(len(shares), self.width)
+        for number, share in enumerate(shares.T, start=len(views) - self.n_sources):
+            rows = torch.arange(len(share), device=share.device)
+            if self.training:
+                rows = rows[share > 0]
+                if len(rows) < 2:
+                    continue
+            average = self._average(number, views[number][rows])
+            mean = mean.index_add(0, rows, average * share[rows, None])
+        return mean
 
 
 class MLP(nn.Module):
@@ -114,6 +146,8 @@ class MLP(nn.Module):
     dropout : float, default=0.3
         Share of the wide layers' outputs that is dropped while training. The paper does not state
         it; this is its CNN's.
+    n_sources : int, default=1
+        As in `CNN`: what a row lacks adds nothing to the first layer.
 
     Examples
     --------
@@ -135,8 +169,10 @@ class MLP(nn.Module):
         feature_activation: type[nn.Module] = nn.Identity,
         head: int = 512,
         dropout: float = 0.3,
+        n_sources: int = 1,
     ):
         super().__init__()
+        self.n_sources = n_sources
         n_inputs = sum(n_steps * n_channels for n_steps, n_channels in shapes)
         self.body = nn.Sequential(
             *_dense(n_inputs, width),
@@ -150,19 +186,22 @@ class MLP(nn.Module):
         )
         self.head = Head(features, head, n_classes)
 
-    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *views: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Classify the series of each view.
 
         Parameters
         ----------
         *views : Tensor of shape (n, T, C)
             A tensor for each view.
+        present : Tensor of bool of shape (n, n_views), default=None
+            As in `CNN`.
 
         Returns
         -------
         tuple of Tensor
             Logits and features, of shapes (n, n_classes) and (n, features).
         """
+        views = masked(views, present, self.n_sources, self.training)
         features = self.body(as_table(views))
         return self.head(features), features
 
@@ -186,6 +225,8 @@ class MLPEnsemble(nn.Module):
         Of each member, as in `MLP`.
     dropout : float, default=0.3
         Share of the wide layers' outputs that is dropped while training.
+    n_sources : int, default=1
+        As in `MLP`.
 
     Attributes
     ----------
@@ -217,9 +258,10 @@ class MLPEnsemble(nn.Module):
         features: int = 128,
         head: int = 64,
         dropout: float = 0.3,
+        n_sources: int = 1,
     ):
         super().__init__()
-        self.n_members = n_members
+        self.n_members, self.n_sources = n_members, n_sources
         n_inputs = sum(n_steps * n_channels for n_steps, n_channels in shapes)
 
         def dense(n_inputs: int, n_outputs: int) -> list[nn.Module]:
@@ -239,13 +281,15 @@ class MLPEnsemble(nn.Module):
             *dense(features, head), *dense(head, head), MemberLinear(n_members, head, n_classes)
         )
 
-    def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *views: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Classify the series of each view.
 
         Parameters
         ----------
         *views : Tensor of shape (n, T, C)
             A tensor for each view.
+        present : Tensor of bool of shape (n, n_views), default=None
+            As in `CNN`.
 
         Returns
         -------
@@ -254,6 +298,7 @@ class MLPEnsemble(nn.Module):
             training, and otherwise those of their `mean_decision`, (n, n_classes). The
             features are the members', side by side, (n, n_members * features).
         """
+        views = masked(views, present, self.n_sources, self.training)
         logits, features = (of_member.transpose(0, 1) for of_member in self.of_members(views))
         if not self.training:
             logits = mean_decision(logits, self.averages)

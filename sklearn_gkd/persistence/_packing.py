@@ -19,13 +19,16 @@ from sklearn_gkd._common.fitted_state import (
     Attribute,
     ColumnLabels,
     ColumnNames,
+    ColumnNumbers,
     Count,
     FloatArray,
     Labels,
     Net,
     Numbers,
     Part,
+    Parts,
     Sizes,
+    Text,
     Transformer,
 )
 from sklearn_gkd.networks._net import SeriesNet
@@ -137,8 +140,10 @@ class Packer:
 
     def _attribute(self, value: Any, attribute: Attribute, path: str) -> Any:
         match attribute:
-            case Sizes():
+            case Sizes() | ColumnNumbers():
                 return list(value)
+            case Text():
+                return value
             case Count():
                 return int(value)
             case FloatArray() | Numbers():
@@ -156,6 +161,8 @@ class Packer:
                 return self._transformer(value, path)
             case Part():
                 return self._fitted(value, f"{path}.")
+            case Parts():
+                return [self._fitted(part, f"{path}.{i}.") for i, part in enumerate(value)]
         raise NotImplementedError(attribute)
 
     def _labels(self, labels: np.ndarray) -> dict:
@@ -199,7 +206,7 @@ class Packer:
             return self.estimator(transformer, f"{path}.")
         except TypeError as error:
             raise ValueError(
-                f"teacher=True, but the teacher needs priv_transformer_={transformer!r}: {error} "
+                f"teacher=True, but the teacher needs the transformer {transformer!r}: {error} "
                 "Or leave the teacher out: teacher=False."
             ) from None
 

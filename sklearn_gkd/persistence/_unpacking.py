@@ -1,6 +1,6 @@
 """A fitted estimator from plain JSON and tensors of a file that nobody need trust."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -15,13 +15,16 @@ from sklearn_gkd._common.fitted_state import (
     Attribute,
     ColumnLabels,
     ColumnNames,
+    ColumnNumbers,
     Count,
     FloatArray,
     Labels,
     Net,
     Numbers,
     Part,
+    Parts,
     Sizes,
+    Text,
     Transformer,
 )
 from sklearn_gkd._common.series import Scaling, Shape
@@ -107,7 +110,7 @@ class Unpacker:
         validate_parameter_constraints(cls._parameter_constraints, known, cls.__name__)
         return cls(**params)
 
-    def _restore(self, owner: Any, packed: dict, prefix: str, sizes: dict[str, int]) -> None:
+    def _restore(self, owner: Any, packed: dict, prefix: str, sizes: dict[str, Any]) -> None:
         """Set the attributes that an object's class declares, or those of a Pipeline's steps."""
         if isinstance(owner, Pipeline):
             steps = dict(fitted_steps(owner))
@@ -157,20 +160,33 @@ class Unpacker:
                 labels = self._labels(packed, path)
                 sizes[size] = len(labels)
                 return labels
+            case ColumnNumbers():
+                are_places = type(packed) is list and len(packed) > 0
+                _check(are_places and all(type(n) is int and n >= 0 for n in packed), path)
+                return packed
+            case Text():
+                _check(type(packed) is str, path)
+                return packed
             case Net(views, n_outputs):
-                _check(all(size in sizes for view in views for size in view), path)
-                shapes = [(sizes[n_steps], sizes[n_channels]) for n_steps, n_channels in views]
-                return self._net(packed, path, shapes, sizes[n_outputs])
+                return self._net(packed, path, _shapes(views, sizes, path), sizes[n_outputs])
             case Transformer():
                 transformer = self.estimator(packed, f"{path}.")
                 _check(hasattr(transformer, "transform"), path)
                 return transformer
             case Part(cls):
-                part: Any = object.__new__(cls)
-                vars(part).update(dict.fromkeys(part._fitted_state()))
-                self._restore(part, packed, f"{path}.", sizes)
-                return part
+                return self._part(packed, cls, path, sizes)
+            case Parts(cls, name):
+                _check(type(packed) is list and len(packed) > 0, path)
+                parts = [self._part(part, cls, f"{path}.{i}", {}) for i, part in enumerate(packed)]
+                sizes[name] = [part.shape for part in parts]
+                return parts
         raise NotImplementedError(attribute)
+
+    def _part(self, packed: dict, cls: type, path: str, sizes: dict) -> Any:
+        part: Any = object.__new__(cls)
+        vars(part).update(dict.fromkeys(part._fitted_state()))
+        self._restore(part, packed, f"{path}.", sizes)
+        return part
 
     def _floats(self, path: str, shape: tuple[int, ...]) -> np.ndarray:
         _check(path in self.tensors, path)
@@ -238,6 +254,17 @@ class Unpacker:
 def _check(condition: bool, what: str) -> None:
     if not condition:
         raise ValueError(f"its {what} cannot be what save_model wrote")
+
+
+def _shapes(views: Sequence[tuple[str, str] | str], sizes: dict, path: str) -> list[Shape]:
+    """Return the (T, C) of each view that a net sees."""
+    shapes: list[Shape] = []
+    for view in views:
+        names = [view] if isinstance(view, str) else view
+        _check(all(name in sizes for name in names), path)
+        found = [sizes[name] for name in names]
+        shapes.extend(found[0] if isinstance(view, str) else [tuple(found)])
+    return shapes
 
 
 def _scaling(tensors: Mapping[str, Tensor], number: int, shape: Shape) -> Scaling:

@@ -46,11 +46,13 @@ def test_all_that_reads_privileged_information_is_declared(series):
     for named, absent in ((True, {"_column_labels"}), (False, set())):
         reader = fitted("student", series, named).priv_reader_
         assert vars(reader).keys() == reader._fitted_state().keys() - absent
+        for source in reader.sources:
+            assert vars(source).keys() == source._fitted_state().keys()
 
 
 @pytest.mark.parametrize(
     ("view", "seen"),
-    [("both", [("T", "C"), ("T_priv", "C_priv")]), ("privileged", [("T_priv", "C_priv")])],
+    [("both", [("T", "C"), "priv"]), ("privileged", ["priv"])],
 )
 def test_a_teacher_declares_what_it_sees(view, seen):
     assert GKDClassifier(teacher_view=view)._fitted_state()["teacher_"].views == seen

@@ -154,3 +154,10 @@ def test_parts_of_different_shapes_are_refused(X, shapes):
 def test_errors_name_their_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_view_knows_its_rows():
+    series = np.zeros((3, 2, 2), dtype=np.float32)
+    series[1] = np.nan
+    series[2, 0] = np.nan
+    assert View(series, False).known.tolist() == [True, False, True]

@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.feature_selection import SelectKBest
 
-from sklearn_gkd._estimators._privileged import PrivilegedReader, has_information
-from sklearn_gkd.eo import GapFiller
+from sklearn_gkd._estimators._privileged import has_information
 
 
 def test_columns_of_x_priv_keep_their_order(series, clf):
@@ -54,26 +53,3 @@ def test_a_row_that_is_masked_throughout_has_no_information(X, dtype):
     masked[2, 0] = np.ma.masked
     for given in (masked, list(masked), masked.reshape(4, -1)):
         assert has_information(given).tolist() == [True, False, True, True]
-
-
-def test_rows_without_information_do_not_reach_the_transformer(X):
-    X[1] = np.nan
-    X[2, 1] = np.nan
-    reader = PrivilegedReader(GapFiller(), None).fit(X, np.zeros(4), np.array([0, 1, 3]))
-    view, seen = reader.read(X, "X_priv")
-    assert seen.tolist() == [True, False, True, True]
-    expected = X.copy()
-    expected[1] = 0
-    expected[2, 1] = (X[2, 0] + X[2, 2]) / 2
-    np.testing.assert_array_equal(view.series, expected)
-    assert view.series.dtype == np.float32
-
-
-def test_n_channels_describe_what_the_transformer_returns(X):
-    class FirstBand(GapFiller):
-        def transform(self, X):
-            return super().transform(X)[:, :, 0]
-
-    reader = PrivilegedReader(FirstBand(), n_channels=3).fit(X, np.zeros(4), np.arange(4))
-    view, _ = reader.read(X, "X_priv")
-    np.testing.assert_array_equal(view.series, X[:, None, :, 0])

@@ -498,3 +498,10 @@ def test_a_dead_worker_is_reported_and_leaves_no_half_written_targets(series, sm
     np.testing.assert_array_equal(
         search.cv_results_["mean_test_score"], again.cv_results_["mean_test_score"]
     )
+
+
+def test_a_trial_net_is_small_and_trained_as_the_student_is(small):
+    net = teaching.trial_net(small)
+    budget = ("lr", "max_epochs", "batch_size")
+    assert [getattr(net, name) for name in budget] == [getattr(small, name) for name in budget]
+    assert net.module__n_members == 2

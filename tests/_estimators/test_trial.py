@@ -7,7 +7,6 @@ from sklearn_gkd._estimators._trial import (
     N_PAIRS,
     is_clearly_less,
     trial_folds,
-    trial_net,
     trial_pairs,
 )
 
@@ -15,13 +14,6 @@ from sklearn_gkd._estimators._trial import (
 def rows_of(codes, train):
     view = View(np.zeros((len(codes), 2, 1), dtype=np.float32), False)
     return Rows(view, np.array(codes), np.array(train), np.arange(0))
-
-
-def test_a_trial_net_is_small_and_trained_as_the_student_is(small):
-    net = trial_net(small)
-    budget = ("lr", "max_epochs", "batch_size")
-    assert [getattr(net, name) for name in budget] == [getattr(small, name) for name in budget]
-    assert net.module__n_members == 2
 
 
 def test_folds_are_of_labelled_rows_that_have_privileged_information():

@@ -329,7 +329,7 @@ class Echo(nn.Module):
 @pytest.mark.parametrize("dropped", [0.0, 0.5])
 def test_side_by_side_drops_the_second_view_of_whole_rows(dropped):
     module = SideBySide(
-        [(6, 1)], 3, two_views=Echo, view_shapes=[(2, 1), (2, 2)], dropped=dropped, scale=2
+        [(6, 1)], 3, of_views=Echo, view_shapes=[(2, 1), (2, 2)], dropped=dropped, scale=2
     )
     torch.manual_seed(0)
     table = torch.arange(1.0, 6001).reshape(1000, 6, 1)

@@ -201,3 +201,28 @@ def test_the_gain_of_a_regressor_has_all_methods(series, small):
     assert results["method"].unique().tolist() == METHODS
     assert set(results["metric"]) == {"r2", "rmse", "mae"}
     assert np.isfinite(results["value"]).all()
+
+
+def test_what_each_source_adds_is_measured(series, small, monkeypatch):
+    table = series.X_priv.reshape(120, -1).copy()
+    table[::5, :8] = np.nan
+    table[::7, 8:16] = np.nan
+    sources = [(f"s{i}", "passthrough", slice(8 * i, 8 * i + 8), 4) for i in range(3)]
+    estimator = GKDClassifier(small.set_params(max_epochs=1), small, priv_sources=sources)
+    kept = []
+
+    def spy(estimator, split):
+        kept.append([name for name, *_ in estimator.priv_sources or ()])
+        return original(estimator, split)
+
+    original = controls.distillation
+    monkeypatch.setattr(controls, "distillation", spy)
+    rows = np.arange(120)
+    cv = [(rows[rows % 3 > 0], rows[rows % 3 == 0])]
+    results = privileged_gain(estimator, series.X, series.y, table, cv=cv, random_state=0)
+    of_sources = ["s0 alone", "s1 alone", "s2 alone", "no s0", "no s1", "no s2"]
+    assert list(results["method"].unique()) == METHODS + of_sources
+    assert kept[-6:] == [["s0"], ["s1"], ["s2"], ["s1", "s2"], ["s0", "s2"], ["s0", "s1"]]
+    two = clone(estimator).set_params(priv_sources=sources[:2])
+    assert list(controls.fits_of_sources(two).values()) == [("s0 alone",), ("s1 alone",)]
+    assert controls.fits_of_sources(two.set_params(priv_sources=None)) == {}

@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import make_pipeline
 
-from sklearn_gkd import SeriesClassifier
+from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.evaluation import privileged_importance, series_importance
 
@@ -176,3 +176,9 @@ def test_a_table_needs_its_number_of_bands(X, y):
         privileged_importance(Taught(), X, y, table)
     with pytest.raises(ValueError, match=r"^X has 1 dimensions"):
         series_importance(SignOf().fit(X, y), X[:, 0, 0], y)
+
+
+def test_sources_have_no_bands_and_dates_in_common(X, y):
+    estimator = GKDClassifier(priv_sources=[("one", "passthrough", [0, 1], 2)])
+    with pytest.raises(ValueError, match=r"^estimator has priv_sources, .* privileged_gain"):
+        privileged_importance(estimator, X, y, X)

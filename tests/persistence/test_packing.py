@@ -287,3 +287,22 @@ def test_what_cannot_be_saved(series, path):
     with pytest.raises(TypeError, match="was given a StandardScaler"):
         save_model(make_pipeline(StandardScaler(), SeriesClassifier()), path)
     assert not path.exists()
+
+
+def test_a_teacher_of_several_sources_is_whole(series, small, through_file):
+    table = series.X_priv.reshape(120, -1).copy()
+    table[::5, :12] = np.nan
+    table[1::5, 12:] = np.nan
+    sources = [
+        ("early", GapFiller(n_channels=4), slice(0, 12), 4),
+        ("late", "passthrough", list(range(12, 24)), (3, 4)),
+    ]
+    clf = GKDClassifier(small, small.set_params(max_epochs=1), priv_sources=sources)
+    clf.fit(series.X, series.y, X_priv=table)
+    loaded = through_file(clf, teacher=True)
+    assert_array_equal(
+        loaded.teacher_predict_proba(series.X, table), clf.teacher_predict_proba(series.X, table)
+    )
+    assert repr(loaded.priv_sources_) == repr(clf.priv_sources_)
+    with pytest.raises(ValueError, match="source late of X_priv contains NaN"):
+        loaded.teacher_predict_proba(series.X, np.where(np.arange(24) == 20, np.nan, table))

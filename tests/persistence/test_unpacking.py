@@ -174,24 +174,28 @@ def test_crafted_steps(case, series, path, rewrite):
 
 
 READER = ("model", "fitted", "priv_reader_")
+SOURCE = (*READER, "sources", 0)
 CRAFTED_TEACHERS = {
-    "shape": (set_in(*READER, "shape", value=[4, 6]), r"priv_reader_\.shape"),
+    "shape": (set_in(*SOURCE, "shape", value=[4, 6]), "scaling|names of the weights"),
+    "sources": (set_in(*READER, "sources", value=[]), r"priv_reader_\.sources"),
+    "column numbers": (set_in(*SOURCE, "columns", value=[-1]), r"sources\.0\.columns"),
+    "name": (set_in(*SOURCE, "name", value=1), r"sources\.0\.name"),
     "columns": (set_in(*READER, "columns", value="VV"), r"priv_reader_\.columns"),
-    "channels": (set_in(*READER, "n_channels", value=-1), r"priv_reader_\.n_channels"),
+    "channels": (set_in(*SOURCE, "n_channels", value=-1), r"sources\.0\.n_channels"),
     "attribute": (set_in(*READER, "read", value=1), r"priv_reader_\.read, which no Privileged"),
     "medians": (
-        tensor("priv_reader_.transformer.medians_", torch.Tensor.int),
-        r"priv_reader_\.transformer\.medians_ is torch.int32",
+        tensor("priv_reader_.sources.0.transformer.medians_", torch.Tensor.int),
+        r"priv_reader_\.sources\.0\.transformer\.medians_ is torch.int32",
     ),
     "no reader": (drop(*READER), "it has no priv_reader_"),
     "no teacher": (drop("model", "fitted", "teacher_"), "it has no teacher_"),
-    "no shape": (drop("model", "fitted", "priv_shape_"), "teacher_"),
+    "no shape": (drop(*SOURCE, "shape"), r"it has no priv_reader_\.sources\.0\.shape"),
     "view": (
         set_in("model", "params", "teacher_view", value="privileged"),
         "scaling|names of the weights",
     ),
     "no transformer": (
-        set_in(*READER, "transformer", "class", value="SeriesClassifier"),
+        set_in(*SOURCE, "transformer", "class", value="SeriesClassifier"),
         "unexpected keyword|parameter",
     ),
 }
@@ -214,11 +218,11 @@ def test_a_classifier_is_no_transformer(series, small, fitted, path, rewrite):
         weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
 
     def put_a_classifier(content, tensors):
-        content["model"]["fitted"]["priv_reader_"]["transformer"] = model
+        content["model"]["fitted"]["priv_reader_"]["sources"][0]["transformer"] = model
         for name, weight in weights.items():
-            tensors[f"priv_reader_.transformer.{name}"] = weight
+            tensors[f"priv_reader_.sources.0.transformer.{name}"] = weight
 
     save_model(fitted, path, teacher=True)
     rewrite(put_a_classifier)
-    with pytest.raises(ValueError, match=r"priv_reader_\.transformer cannot be"):
+    with pytest.raises(ValueError, match=r"sources\.0\.transformer cannot be"):
         load_model(path)

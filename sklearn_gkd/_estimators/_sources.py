@@ -1,0 +1,352 @@
+"""Sources of privileged information: X_priv as a whole, or parts of it, each read by itself."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import check_array
+
+from sklearn_gkd._common.checks import check_finite, naming
+from sklearn_gkd._common.compat import (
+    get_column_indices,
+    get_feature_names,
+    num_samples,
+    safe_indexing,
+)
+from sklearn_gkd._common.fitted_state import (
+    Attribute,
+    ColumnLabels,
+    ColumnNames,
+    ColumnNumbers,
+    Count,
+    Parts,
+    Sizes,
+    Text,
+    Transformer,
+)
+from sklearn_gkd._common.labels import read_channels, validate_columns
+from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
+from sklearn_gkd._estimators._privileged import Pair, has_information
+
+
+class Privileged(NamedTuple):
+    """Privileged information that was read.
+
+    Attributes
+    ----------
+    views : list of View
+        Of each source, all rows: NaN throughout where a row lacks it.
+    seen : ndarray of bool of shape (n,)
+        The rows that have a source.
+    """
+
+    views: list[View]
+    seen: np.ndarray
+
+    def followed_by(self, other: "Privileged") -> "Privileged":
+        """Return this, with more rows."""
+        views = [
+            view.followed_by(more.series)
+            for view, more in zip(self.views, other.views, strict=True)
+        ]
+        return Privileged(views, np.append(self.seen, other.seen))
+
+
+class Source:
+    """Reads a source as `fit` first saw it: transformed, and of one shape.
+
+    Parameters
+    ----------
+    transformer : transformer or None
+        Cloned.
+    n_channels : int or None
+        Channels of what the transformer returns, where that is a table.
+    shape : (T, C) or None
+        Of what the transformer returns; None where the first that is read tells.
+    columns : list of int or None
+        The columns of X_priv that it is read from; None for all of them.
+    name : str or None
+        None where it is all of X_priv.
+
+    Attributes
+    ----------
+    transformer : fitted transformer or None
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        n_channels: int | None,
+        shape: Shape | None = None,
+        columns: list[int] | None = None,
+        name: str | None = None,
+    ):
+        self.name = name
+        self.transformer = None if transformer is None else clone(transformer)
+        self.n_channels = n_channels
+        self.shape: Any = shape
+        self.columns = columns
+
+    def fit(self, X_priv: Any, y: np.ndarray, train: np.ndarray) -> "Source":
+        """Fit the transformer on the training rows that have the source."""
+        part, name = self._part(X_priv), self._named("X_priv")
+        known = train[has_information(part, name)[train]]
+        if len(known) < 2:
+            raise ValueError(
+                f"{name} is NaN throughout in all but {len(known)} of the {len(train)} training "
+                "rows, and a teacher needs two or more. Give privileged information for more "
+                f"rows, or leave {'X_priv' if self.name is None else 'the source'} out."
+            )
+        if self.transformer is not None:
+            with naming(name):
+                self.transformer.fit(safe_indexing(part, known), y[known])
+        return self
+
+    def read(self, X_priv: Any, name: str) -> View:
+        """Check and transform the source's columns of X_priv.
+
+        A row that lacks the source is NaN throughout, and does not reach the transformer.
+        """
+        part, name = self._part(X_priv), self._named(name)
+        seen = has_information(part, name)
+        if self.shape is not None and not seen.any():
+            return self.nothing(len(seen))
+        rows = np.flatnonzero(seen)
+        with naming(name):
+            known = safe_indexing(part, rows)
+            if self.transformer is not None:
+                known = self.transformer.transform(known)
+        self._read_channels(part, known, name)
+        table, shape = as_table(known, name)
+        with naming(name), np.errstate(over="ignore"):
+            table = check_array(table, dtype=np.float32, ensure_all_finite=False, input_name=name)
+        check_finite(table, name, self._gap_remedy(), rows)
+        per_column = shape is None and self.n_channels is None
+        self._check_shape(table.shape[1], shape, name)
+        series = self.nothing(len(seen)).series
+        series[rows] = table.reshape(len(table), *self.shape)
+        return View(series, per_column)
+
+    def nothing(self, n_rows: int) -> View:
+        """Return what `read` does for rows that lack the source."""
+        return View(np.full((n_rows, *self.shape), np.nan, dtype=np.float32), False)
+
+    @property
+    def _parameter(self) -> str:
+        """What gives the number of channels."""
+        return "n_channels_priv" if self.columns is None else "shape"
+
+    def _named(self, name: str) -> str:
+        return name if self.name is None else f"source {self.name} of {name}"
+
+    def _part(self, X_priv: Any) -> Any:
+        return X_priv if self.columns is None else safe_indexing(X_priv, self.columns, axis=1)
+
+    def _read_channels(self, part: Any, known: Any, name: str) -> None:
+        """Read n_channels off the names of columns, and compare other names with it."""
+        with naming(name):
+            names, before = get_feature_names(known), get_feature_names(part)
+        if names is None and before is not None and len(known.shape) == 2:
+            names = _names_out(self.transformer)
+        _, in_fit = self.shape or (0, 1)
+        n_channels = in_fit if in_fit > 1 else self.n_channels
+        n_channels = read_channels(names, n_channels, name, self._parameter)
+        if self.shape is None:
+            self.n_channels = n_channels
+
+    def _check_shape(self, n_columns: int, shape: Shape | None, name: str) -> None:
+        """Raise a ValueError where this is not of the (T, C) that the first sets."""
+        if self.shape is None:
+            self.shape = series_shape(n_columns, shape, self.n_channels, name, self._parameter)
+        elif shape not in (None, self.shape) or n_columns != np.prod(self.shape):
+            found = f"{n_columns} columns" if shape is None else f"series of (T, C) = {shape}"
+            expected = "X_priv in fit had" if self.columns is None else "its shape is"
+            raise ValueError(
+                f"{name} has {found}, but {expected} (T, C) = {self.shape}. Give the same dates "
+                "and bands."
+            )
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return {
+            "name": Text(optional=True),
+            "shape": Sizes(("T", "C")),
+            "columns": ColumnNumbers(optional=True),
+            "n_channels": Count(optional=True),
+            "transformer": Transformer(optional=True),
+        }
+
+    def _gap_remedy(self) -> str:
+        if self.transformer is not None:
+            return f"That is what {self.transformer} returned, which must fill all gaps."
+        n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
+        where = "priv_transformer=" if self.columns is None else "as its transformer "
+        return (
+            f"Fill the gaps first: give {where}eo.GapFiller({n_channels}), or another transformer."
+        )
+
+
+class PrivilegedReader:
+    """Reads privileged information as `fit` first saw it, source by source.
+
+    Attributes
+    ----------
+    sources : list of Source
+    n_columns : int or None
+        Of X_priv, where sources are parts of it.
+    columns : ndarray of str or None
+        Column names, where X_priv was a DataFrame.
+    """
+
+    def fit(
+        self,
+        X_priv: Any,
+        y: np.ndarray,
+        train: np.ndarray,
+        priv_transformer: Any = None,
+        n_channels_priv: int | None = None,
+        priv_sources: list[tuple] | None = None,
+    ) -> "PrivilegedReader":
+        """Fit each source's transformer on the training rows that have the source.
+
+        The last three are the parameters of `GKDClassifier`.
+        """
+        X_priv = as_array(X_priv, "X_priv")
+        has_information(X_priv)
+        with naming("X_priv"):
+            self.columns = get_feature_names(X_priv)
+            validate_columns(self, X_priv, "X_priv", reset=True)
+        self.n_columns = None
+        self.sources = [Source(priv_transformer, n_channels_priv)]
+        if priv_sources is not None:
+            self.n_columns = _n_columns(X_priv)
+            self.sources = [_part_of(X_priv, *source) for source in priv_sources]
+        for source in self.sources:
+            source.fit(X_priv, y, train)
+        return self
+
+    def read_pairs(self, *pairs: Pair) -> Privileged:
+        """Read that of several pairs, one after the other; pairs without X are left out."""
+        first, *others = (
+            self.nothing(num_samples(pair.X))
+            if pair.X_priv is None
+            else self.read(pair.X_priv, pair.name_priv)
+            for pair in pairs
+            if pair.X is not None
+        )
+        return reduce(Privileged.followed_by, others, first)
+
+    def read(self, X_priv: Any, name: str) -> Privileged:
+        """Check and transform privileged information.
+
+        Parameters
+        ----------
+        X_priv : array-like of shape (n, T, C) or (n, n_columns)
+            As in `fit`.
+        name : str
+            The argument, for errors.
+
+        Returns
+        -------
+        Privileged
+        """
+        X_priv = as_array(X_priv, name)
+        with naming(name):
+            columns = get_feature_names(X_priv)
+        named = columns is not None and self.columns is not None
+        if named and columns.tolist() != self.columns.tolist():
+            raise ValueError(
+                f"{name} has other column names than X_priv had in fit, or in another order. "
+                "Give the same columns."
+            )
+        validate_columns(self, X_priv, name, reset=False)
+        if self.n_columns is not None and tuple(X_priv.shape[1:]) != (self.n_columns,):
+            raise ValueError(
+                f"{name} has shape {tuple(X_priv.shape)}, but X_priv in fit was a table of "
+                f"{self.n_columns} columns. Give the same columns."
+            )
+        views = [source.read(X_priv, name) for source in self.sources]
+        return Privileged(views, np.any([view.known for view in views], axis=0))
+
+    def nothing(self, n_rows: int) -> Privileged:
+        """Return what `read` does for rows without information."""
+        views = [source.nothing(n_rows) for source in self.sources]
+        return Privileged(views, np.zeros(n_rows, dtype=bool))
+
+    def _fitted_state(self) -> dict[str, Attribute]:
+        return {
+            "n_columns": Count(optional=True),
+            "columns": ColumnNames(optional=True),
+            "_column_labels": ColumnLabels(optional=True),
+            "sources": Parts(Source, shapes="priv"),
+        }
+
+
+def _n_columns(X_priv: Any) -> int:
+    if len(X_priv.shape) != 2:
+        raise ValueError(
+            f"X_priv has shape {tuple(X_priv.shape)}, and priv_sources are columns of a table. "
+            "Give X_priv.reshape(len(X_priv), -1), whose columns are time-major."
+        )
+    return X_priv.shape[1]
+
+
+def _part_of(X_priv: Any, name: str, transformer: Any, columns: Any, shape: Any) -> Source:
+    """Return one of the priv_sources."""
+    with naming(f"columns of the source {name!r}"):
+        chosen = columns(X_priv) if callable(columns) else columns
+        if isinstance(chosen, slice) and chosen == slice(None):
+            chosen = slice(0, None)  # which tells scikit-learn that these are numbers
+        numbers = [int(number) for number in get_column_indices(X_priv, chosen)]
+    if not numbers:
+        raise ValueError(f"columns of the source {name!r} are none. Give one or more.")
+    transformer = None if isinstance(transformer, str) else transformer
+    *n_steps, n_channels = shape if isinstance(shape, Sequence) else (shape,)
+    given = (*n_steps, n_channels) if n_steps else None
+    return Source(transformer, n_channels, given, numbers, name)
+
+
+def check_sources(priv_transformer: Any, n_channels_priv: int | None, priv_sources: Any) -> None:
+    """Raise an error where priv_sources are none, or not all that says how to read X_priv."""
+    if priv_sources is None:
+        return
+    if priv_transformer is not None or n_channels_priv is not None:
+        raise ValueError(
+            "priv_sources was given beside priv_transformer or n_channels_priv. Each source has "
+            "its own: (name, transformer, columns, shape). Leave the others at None."
+        )
+    if not priv_sources:
+        raise ValueError("priv_sources is empty. Give one source or more, or None.")
+    for source in priv_sources:
+        _check_source(source)
+
+
+def _check_source(source: Any) -> None:
+    if not isinstance(source, tuple) or len(source) != 4 or not isinstance(source[0], str):
+        raise ValueError(
+            f"priv_sources has {source!r}. Give (name, transformer or 'passthrough', columns, "
+            "shape), such as ('optical', 'passthrough', slice(0, 50), (10, 5))."
+        )
+    name, transformer, _, shape = source
+    is_name = isinstance(transformer, str) and transformer == "passthrough"
+    if not is_name and not (hasattr(transformer, "fit") and hasattr(transformer, "transform")):
+        raise TypeError(
+            f"priv_sources: the transformer of {name!r} is {transformer!r}. Give one with fit "
+            "and transform, or 'passthrough'."
+        )
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    are_sizes = len(sizes) <= 2 and all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes)
+    if shape is not None and not are_sizes:
+        raise ValueError(
+            f"priv_sources: the shape of {name!r} is {shape!r}. Give the channels C or (T, C) of "
+            "what its transformer returns, or None where column names tell."
+        )
+
+
+def _names_out(transformer: Any) -> Any:
+    """Return the names of the columns that a transformer returns, None where it has none."""
+    try:
+        return transformer.get_feature_names_out()
+    except (AttributeError, ValueError):
+        return None

@@ -1,0 +1,256 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from sklearn_gkd import GKDClassifier, GKDRegressor
+from sklearn_gkd._estimators._sources import PrivilegedReader
+from sklearn_gkd.eo import GapFiller
+from sklearn_gkd.networks import SeriesNet
+
+RED, NIR = slice(0, 12), slice(12, 24)
+SOURCES = [("red", "passthrough", RED, 2), ("nir", "passthrough", NIR, (6, 2))]
+
+
+@pytest.fixture
+def X():
+    return np.arange(24, dtype=float).reshape(4, 3, 2)
+
+
+@pytest.fixture
+def table(series):
+    """Two sources of 6 steps and 2 channels: 40 rows lack the first, 40 the second, 10 both."""
+    table = np.hstack([series.X_priv[:, :, bands].reshape(120, -1) for bands in ([0, 1], [2, 3])])
+    rows = np.random.RandomState(1).permutation(120)
+    table[rows[:50], RED] = np.nan
+    table[rows[40:90], NIR] = np.nan
+    return table
+
+
+@pytest.fixture
+def clf(small):
+    return GKDClassifier(small, small, priv_sources=SOURCES, random_state=0)
+
+
+def reader_of(table, sources, train=None):
+    train = np.arange(len(table)) if train is None else train
+    return PrivilegedReader().fit(table, np.zeros(len(table)), train, priv_sources=sources)
+
+
+def test_rows_without_information_do_not_reach_the_transformer(X):
+    X[1] = np.nan
+    X[2, 1] = np.nan
+    reader = PrivilegedReader().fit(X, np.zeros(4), np.array([0, 1, 3]), GapFiller())
+    [view], seen = reader.read(X, "X_priv")
+    assert seen.tolist() == [True, False, True, True]
+    expected = X.copy()
+    expected[1] = np.nan
+    expected[2, 1] = (X[2, 0] + X[2, 2]) / 2
+    np.testing.assert_array_equal(view.series, expected)
+    assert view.series.dtype == np.float32
+
+
+def test_n_channels_describe_what_the_transformer_returns(X):
+    class FirstBand(GapFiller):
+        def transform(self, X):
+            return super().transform(X)[:, :, 0]
+
+    reader = PrivilegedReader().fit(X, np.zeros(4), np.arange(4), FirstBand(), 3)
+    [view], _ = reader.read(X, "X_priv")
+    np.testing.assert_array_equal(view.series, X[:, None, :, 0])
+
+
+def test_each_source_is_read_by_itself(table):
+    train = np.arange(0, 120, 2)
+    sources = [("nir", StandardScaler(), NIR, 2), ("red", "passthrough", RED, (2, 6))]
+    nir, red = (table[:, columns] for columns in (NIR, RED))
+    (nir_view, red_view), seen = reader_of(table, sources, train).read(table, "X_priv")
+    expected = (nir - np.nanmean(nir[train], axis=0)) / np.nanstd(nir[train], axis=0)
+    np.testing.assert_allclose(nir_view.series.reshape(120, -1), expected, atol=1e-4)
+    np.testing.assert_array_equal(red_view.series, red.reshape(120, 2, 6))
+    np.testing.assert_array_equal(seen, ~np.isnan(table).all(axis=1))
+    assert seen.sum() == 110
+
+
+def test_columns_are_given_as_to_a_column_transformer(table):
+    frame = pd.DataFrame(table).add_prefix("c")
+    names = list(frame.columns[NIR])
+    expected = reader_of(table, SOURCES).read(table, "X_priv").views[1].series
+    for columns in (range(12, 24), names, frame.columns.isin(names), lambda X: names):
+        columns = list(columns) if isinstance(columns, range) else columns
+        reader = reader_of(frame, [("nir", "passthrough", columns, (6, 2))])
+        for given in (frame, table):
+            [view], _ = reader.read(given, "X_priv")
+            np.testing.assert_array_equal(view.series, expected)
+
+
+def test_a_source_of_all_columns_is_x_priv_itself(series, small):
+    clf = GKDClassifier(small, small, random_state=0)
+    expected = clf.fit(series.X, series.y, X_priv=series.X_priv).predict_proba(series.X)
+    whole = clf.set_params(priv_sources=[("optical", "passthrough", slice(None), 4)])
+    whole.fit(series.X, series.y, X_priv=series.X_priv.reshape(120, -1))
+    np.testing.assert_array_equal(whole.predict_proba(series.X), expected)
+    assert whole.priv_sources_ == [("optical", "passthrough", list(range(24)), (6, 4))]
+    assert whole.priv_transformer_ is None
+
+
+NETWORKS = {
+    "mlp": {"module__width": 16, "module__features": 8},
+    "ensemble": {"module__n_members": 2, "module__width": 16, "module__features": 8},
+    "cnn": {"module__filters": [16], "module__kernels": [3]},
+}
+
+
+@pytest.mark.parametrize("view", ["both", "privileged"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_one_teacher_serves_all_patterns_of_missing_sources(series, table, clf, network, view):
+    budget = {"module__head": 8, "lr": 1e-2, "max_epochs": 20, "batch_size": 16}
+    teacher = SeriesNet(network, **NETWORKS[network], **budget)
+    clf.set_params(teacher=teacher, teacher_view=view, beta=0)
+    clf.fit(series.X, series.y, X_priv=table)
+    full = np.hstack([series.X_priv[:, :, b].reshape(120, -1) for b in ([0, 1], [2, 3])])
+    for lacking in (None, RED, NIR):
+        given = full.copy()
+        if lacking:
+            given[:, lacking] = np.nan
+        proba = clf.teacher_predict_proba(series.X, given)
+        assert np.mean(clf.classes_[proba.argmax(axis=1)] == series.y) > 0.8
+    mixed = np.where(np.arange(120)[:, None] % 2, given, full)
+    np.testing.assert_array_equal(
+        clf.teacher_predict_proba(series.X, mixed)[1::2],
+        clf.teacher_predict_proba(series.X, given)[1::2],
+    )
+    with pytest.raises(ValueError, match="NaN throughout in 10 of its 120 rows"):
+        clf.teacher_predict_proba(series.X, table)
+
+
+def test_a_regressor_learns_from_sources(series, table, small):
+    y = series.X_priv[:, -1].mean(axis=1)
+    reg = GKDRegressor(small, small, priv_sources=SOURCES, random_state=0)
+    reg.set_params(teacher__max_epochs=30).fit(series.X, y, X_priv=table)
+    known = ~np.isnan(table).all(axis=1)
+    assert r2_score(y[known], reg.teacher_predict(series.X[known], table[known])) > 0.6
+
+
+def test_a_network_of_ones_own_is_told_what_is_present(series, table, clf):
+    told = []
+
+    class Own(nn.Module):
+        def __init__(self, shapes, n_classes):
+            super().__init__()
+            self.linear = nn.Linear(sum(t * c for t, c in shapes), n_classes)
+
+        def forward(self, *views, present):
+            told.append(present)
+            assert all(view.isfinite().all() for view in views)
+            return self.linear(torch.cat([view.flatten(1) for view in views], dim=1))
+
+    clf.set_params(teacher=SeriesNet(Own, max_epochs=1), beta=0)
+    clf.fit(series.X, series.y, X_priv=table)
+    known = np.flatnonzero(~np.isnan(table).all(axis=1))[:32]
+    clf.teacher_predict_proba(series.X[known], table[known])
+    has = ~np.isnan(table[known])
+    expected = np.column_stack([np.full(32, True), has[:, 0], has[:, 12]])
+    np.testing.assert_array_equal(told[-1], expected)
+
+
+@pytest.mark.parametrize("kind", ["network", "estimator"])
+def test_a_teacher_that_takes_no_missing_source_is_refused(series, table, clf, logits_only, kind):
+    teacher = logits_only if kind == "network" else LogisticRegression()
+    clf.set_params(teacher=teacher, beta=0)
+    with pytest.raises(ValueError, match="80 rows of X_priv lack some of the priv_sources"):
+        clf.fit(series.X, series.y, X_priv=table)
+    complete = np.where(np.isnan(table).any(axis=1)[:, None], np.nan, table)
+    clf.fit(series.X, series.y, X_priv=complete)
+    lacking = np.nan_to_num(table)
+    lacking[3, RED] = np.nan
+    with pytest.raises(ValueError, match="1 rows of X_priv lack some"):
+        clf.teacher_predict_proba(series.X, lacking)
+
+
+def test_a_forest_sees_nan_in_the_place_of_a_source(series, table, clf):
+    forest = RandomForestClassifier(20, random_state=0)
+    clf.set_params(teacher=forest, beta=0).fit(series.X, series.y, X_priv=table)
+    known = ~np.isnan(table).all(axis=1)
+    both = np.hstack([series.X.reshape(120, -1), table])[known]
+    codes = np.unique(series.y, return_inverse=True)[1][known]
+    expected = forest.fit(both, codes).predict_proba(both)
+    told = clf.teacher_predict_proba(series.X[known], table[known])
+    np.testing.assert_allclose(told, expected, atol=1e-6)
+
+
+def test_parameters_of_sources_are_parameters(series, table, clf):
+    scaled = [("red", StandardScaler(), RED, 2), SOURCES[1]]
+    clf.set_params(priv_sources=scaled)
+    copy = clone(clf).set_params(red__with_mean=False, nir=GapFiller(n_channels=2))
+    assert not copy.get_params()["red"].with_mean
+    assert copy.get_params()["nir__n_channels"] == 2
+    assert scaled[0][1].with_mean
+    assert clf.get_params()["nir"] == "passthrough"
+    grid = {"red__with_mean": [True, False], "nir": ["passthrough", StandardScaler()]}
+    search = GridSearchCV(clf, grid, cv=2).fit(series.X, series.y, X_priv=table)
+    assert len(search.cv_results_["params"]) == 4
+    names, transformers, columns, shapes = zip(*search.best_estimator_.priv_sources_, strict=True)
+    assert names == ("red", "nir")
+    assert hasattr(transformers[0], "mean_")
+    assert columns[1] == list(range(12, 24))
+    assert shapes == ((6, 2), (6, 2))
+
+
+def test_what_one_source_has_is_asked_of_several(series, table, clf):
+    clf.fit(series.X, series.y, X_priv=table)
+    assert not hasattr(clf, "priv_shape_")
+    with pytest.raises(AttributeError, match=r"X_priv has 2 sources, each .*: see priv_sources_"):
+        clf.priv_transformer_  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ([], "priv_sources is empty"),
+        ([("red", "passthrough")], r"priv_sources has \('red', 'passthrough'\). Give"),
+        ([("red", None, RED, 2)], "the transformer of 'red' is None"),
+        ([("red", "passthrough", RED, (1, 2, 6))], r"the shape of 'red' is \(1, 2, 6\)"),
+        ([("red", "passthrough", RED, 0)], "the shape of 'red' is 0"),
+        ([("red", "passthrough", RED, 5)], "source red of X_priv has 12 columns, which shape=5"),
+        ([("red", "passthrough", RED, (6, 3))], r"12 columns, but its shape is \(T, C\) = \(6, 3"),
+        ([("red", "passthrough", [], 2)], "columns of the source 'red' are none"),
+        ([("red", "passthrough", [30], 1)], "columns of the source 'red': all features must be"),
+        ([("red", "passthrough", "c1", 1)], "columns of the source 'red': Specifying"),
+        ([SOURCES[0], SOURCES[0]], "priv_sources: Names provided are not unique"),
+        ([("red__1", "passthrough", RED, 2)], "priv_sources: .* must not contain __"),
+        ([("alpha", "passthrough", RED, 2)], "priv_sources: .* conflict with constructor"),
+    ],
+)
+def test_wrong_sources_are_named(series, table, clf, sources, message):
+    clf.set_params(priv_sources=sources)
+    with pytest.raises((ValueError, TypeError), match=message):
+        clf.fit(series.X, series.y, X_priv=table)
+
+
+def test_sources_are_all_that_says_how_to_read_x_priv(series, table, clf):
+    for other in ({"n_channels_priv": 2}, {"priv_transformer": StandardScaler()}):
+        with pytest.raises(ValueError, match="beside priv_transformer or n_channels_priv"):
+            clone(clf).set_params(**other).fit(series.X, series.y, X_priv=table)
+    with pytest.raises(ValueError, match=r"X_priv has shape \(120, 6, 4\), and priv_sources are"):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
+    clf.fit(series.X, series.y, X_priv=table)
+    with pytest.raises(ValueError, match="X_priv in fit was a table of 24 columns"):
+        clf.teacher_predict_proba(series.X, table[:, :-1])
+
+
+def test_a_source_that_too_few_rows_have_is_refused(series, table, clf):
+    table[:, NIR] = np.nan
+    table[0, NIR] = 1
+    with pytest.raises(ValueError, match="source nir of X_priv is NaN throughout in all but 1"):
+        clf.fit(series.X, series.y, X_priv=table)
+    table[:2, NIR] = 1
+    with pytest.raises(ValueError, match="less than two rows that have one of the priv_sources"):
+        clf.set_params(teacher_cv=3).fit(series.X, series.y, X_priv=table)
