@@ -126,7 +126,7 @@ def taught_by(
 ) -> tuple[GKDClassifier, np.ndarray]:
     """Return an estimator for a method, and the privileged information that it is given."""
     if method == ALONE:
-        return GKDClassifier(beta=0, gamma=0), table
+        return GKDClassifier(beta=0, gamma=0, priv_sources=sources), table
     if method == TAUGHT:
         return GKDClassifier(priv_sources=sources), table
     if method in NAMES:

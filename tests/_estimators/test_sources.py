@@ -6,7 +6,6 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
-from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
@@ -15,23 +14,13 @@ from sklearn_gkd._estimators._sources import PrivilegedReader
 from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.networks import SeriesNet
 
-RED, NIR = slice(0, 12), slice(12, 24)
+RED, NIR = slice(0, 12), slice(12, 24)  # the columns of the fixture `table`
 SOURCES = [("red", "passthrough", RED, 2), ("nir", "passthrough", NIR, (6, 2))]
 
 
 @pytest.fixture
 def X():
     return np.arange(24, dtype=float).reshape(4, 3, 2)
-
-
-@pytest.fixture
-def table(series):
-    """Two sources of 6 steps and 2 channels: 40 rows lack the first, 40 the second, 10 both."""
-    table = np.hstack([series.X_priv[:, :, bands].reshape(120, -1) for bands in ([0, 1], [2, 3])])
-    rows = np.random.RandomState(1).permutation(120)
-    table[rows[:50], RED] = np.nan
-    table[rows[40:90], NIR] = np.nan
-    return table
 
 
 @pytest.fixture
@@ -186,31 +175,6 @@ def test_a_forest_sees_nan_in_the_place_of_a_source(series, table, clf):
     np.testing.assert_allclose(told, expected, atol=1e-6)
 
 
-def test_parameters_of_sources_are_parameters(series, table, clf):
-    scaled = [("red", StandardScaler(), RED, 2), SOURCES[1]]
-    clf.set_params(priv_sources=scaled)
-    copy = clone(clf).set_params(red__with_mean=False, nir=GapFiller(n_channels=2))
-    assert not copy.get_params()["red"].with_mean
-    assert copy.get_params()["nir__n_channels"] == 2
-    assert scaled[0][1].with_mean
-    assert clf.get_params()["nir"] == "passthrough"
-    grid = {"red__with_mean": [True, False], "nir": ["passthrough", StandardScaler()]}
-    search = GridSearchCV(clf, grid, cv=2).fit(series.X, series.y, X_priv=table)
-    assert len(search.cv_results_["params"]) == 4
-    names, transformers, columns, shapes = zip(*search.best_estimator_.priv_sources_, strict=True)
-    assert names == ("red", "nir")
-    assert hasattr(transformers[0], "mean_")
-    assert columns[1] == list(range(12, 24))
-    assert shapes == ((6, 2), (6, 2))
-
-
-def test_what_one_source_has_is_asked_of_several(series, table, clf):
-    clf.fit(series.X, series.y, X_priv=table)
-    assert not hasattr(clf, "priv_shape_")
-    with pytest.raises(AttributeError, match=r"X_priv has 2 sources, each .*: see priv_sources_"):
-        clf.priv_transformer_  # noqa: B018
-
-
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
@@ -224,9 +188,6 @@ def test_what_one_source_has_is_asked_of_several(series, table, clf):
         ([("red", "passthrough", [], 2)], "columns of the source 'red' are none"),
         ([("red", "passthrough", [30], 1)], "columns of the source 'red': all features must be"),
         ([("red", "passthrough", "c1", 1)], "columns of the source 'red': Specifying"),
-        ([SOURCES[0], SOURCES[0]], "priv_sources: Names provided are not unique"),
-        ([("red__1", "passthrough", RED, 2)], "priv_sources: .* must not contain __"),
-        ([("alpha", "passthrough", RED, 2)], "priv_sources: .* conflict with constructor"),
     ],
 )
 def test_wrong_sources_are_named(series, table, clf, sources, message):
