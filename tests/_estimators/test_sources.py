@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
@@ -66,6 +67,13 @@ def test_each_source_is_read_by_itself(table):
     np.testing.assert_array_equal(red_view.series, red.reshape(120, 2, 6))
     np.testing.assert_array_equal(seen, ~np.isnan(table).all(axis=1))
     assert seen.sum() == 110
+
+
+def test_a_transformer_sees_the_rows_that_have_its_source(table):
+    reader = reader_of(table, [("nir", PCA(3), NIR, 3)])  # which refuses NaN
+    [view], seen = reader.read(table, "X_priv")
+    assert view.shape == (1, 3)
+    np.testing.assert_array_equal(seen, ~np.isnan(table[:, NIR]).all(axis=1))
 
 
 def test_columns_are_given_as_to_a_column_transformer(table):
@@ -138,7 +146,8 @@ def test_a_network_of_ones_own_is_told_what_is_present(series, table, clf):
 
         def forward(self, *views, present):
             told.append(present)
-            assert all(view.isfinite().all() for view in views)
+            for view, has in zip(views, present.T, strict=True):
+                assert (view[~has] == 0).all()
             return self.linear(torch.cat([view.flatten(1) for view in views], dim=1))
 
     clf.set_params(teacher=SeriesNet(Own, max_epochs=1), beta=0)
