@@ -35,7 +35,7 @@ class Standardized(nn.Module):
     output_bias : sequence of float or None
         Added to the output layer's first bias, in a network of this package.
     averages : {"probabilities", "outputs"}, default="probabilities"
-        Of an ensemble of this package: see `MLPEnsemble`.
+        Of the ensembles of this package in the network: see `MLPEnsemble`.
     """
 
     def __init__(
@@ -54,8 +54,9 @@ class Standardized(nn.Module):
         if output_bias is not None and isinstance(self.network, CNN | MLP | MLPEnsemble):
             with torch.no_grad():
                 self.network.head[-1].get_parameter("bias").add_(torch.tensor(output_bias))
-        if isinstance(self.network, MLPEnsemble):
-            self.network.averages = averages
+        for part in self.network.modules():
+            if isinstance(part, MLPEnsemble):
+                part.averages = averages
         for i, (mean, scale) in enumerate(scalings):
             self.register_buffer(f"mean_{i}", torch.tensor(mean))
             self.register_buffer(f"scale_{i}", torch.tensor(scale))

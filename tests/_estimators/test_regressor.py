@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
 from sklearn.utils import Bunch
+from torch import nn
 
 from sklearn_gkd import (
     GKDGridSearchCV,
@@ -161,6 +162,22 @@ def test_a_network_of_ones_own_and_an_ensemble_within_it(data):
     mean, spread = reg.predict(data.X, return_std=True)
     np.testing.assert_allclose(reg.predict(data.X), mean, rtol=1e-6)
     assert (spread > 0).all()
+
+
+def test_an_ensemble_inside_a_network_of_ones_own_predicts_as_it_does_itself(data):
+    class Inside(nn.Module):
+        def __init__(self, shapes, n_outputs):
+            super().__init__()
+            self.ensemble = MLPEnsemble(shapes, n_outputs)
+
+        def forward(self, *views):
+            return self.ensemble(*views)
+
+    inside, plain = (
+        SeriesRegressor(network, max_epochs=2, random_state=0).fit(data.X, data.y)
+        for network in (Inside, MLPEnsemble)
+    )
+    np.testing.assert_allclose(inside.predict(data.X), plain.predict(data.X), rtol=1e-5)
 
 
 def test_without_a_teacher_it_is_a_series_regressor(data, small):
