@@ -35,7 +35,8 @@ Weighted F-measure in points on test groups, mean over {n_splits} splits, by the
 lack each source: {n_labels} labels, {n_pairs} pairs without one. *sources* is
 `GKDClassifier(priv_sources=...)`; *complete rows* has all bands as one X_priv, NaN throughout in
 rows that lack a source; *imputed* has the mean of the rows that have it in its place; *infrared* is
-one source alone. Teachers see what the test rows have, which lack as much.
+one source alone. Teachers see what the test rows have, which lack as much. Splits with less than
+two labelled rows to teach a teacher are left out.
 """
 
 
@@ -89,10 +90,12 @@ def report(results: pd.DataFrame, command: str) -> str:
 
 
 def measure(path: Path, split: int, missing: float, method: str) -> list[dict]:
-    """Return the F-measure of one fit's student and, where its rows lack sources, its teacher."""
+    """Return the F-measure of one fit's student and, where it is asked, of its teacher."""
     torch.set_num_threads(1)
     rows = draw(load_sits(path), Cell(path.stem, split, N_LABELS, N_PAIRS, method))
     clf, X_priv = taught_by(method, *sources_of(rows.X_priv, missing, split), rows)
+    if np.isfinite(X_priv[rows.labelled]).any(axis=tuple(range(1, X_priv.ndim))).sum() < 2:
+        return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PrivilegedInformationWarning)
         clf.set_params(random_state=split).fit(**rows.arguments(X_priv))
