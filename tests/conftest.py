@@ -46,7 +46,7 @@ def small():
         module__features=8,
         module__head=8,
         lr=1e-2,
-        max_epochs=8,
+        max_epochs=3,
         batch_size=16,
     )
 

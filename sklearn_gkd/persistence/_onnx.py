@@ -51,17 +51,17 @@ def onnx_bytes(estimator: Any) -> bytes:
             verbose=False,
         )
     model = program.model_proto
-    if isinstance(last, NetClassifier):
-        _add_labels(model, last.classes_)
+    if isinstance(predict, _Decide):
+        _add_labels(model, predict.labels)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
 
 
-def _add_labels(model: Any, classes: np.ndarray) -> None:
+def _add_labels(model: Any, labels: np.ndarray) -> None:
     """Put the class of each row in the place of its code."""
     import onnx
 
-    model.graph.initializer.append(onnx.numpy_helper.from_array(_labels(classes), "classes"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(labels, "classes"))
     model.graph.node.append(onnx.helper.make_node("Gather", ["classes", "code"], ["label"]))
     label = onnx.helper.make_tensor_value_info(
         "label", model.graph.initializer[-1].data_type, ["n"]
@@ -87,6 +87,10 @@ class _Decide(_OfNet):
     """The net that a classifier predicts with, up to class codes and probabilities."""
 
     output_names = ("code", "probabilities")
+
+    def __init__(self, classifier: NetClassifier):
+        super().__init__(classifier)
+        self.labels = _labels(classifier.classes_)
 
     def forward(self, X: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.outputs(X)

@@ -145,8 +145,8 @@ def test_a_network_by_name_has_no_parameters_to_set(series, network, remedy):
 
 def test_n_iter_is_the_number_of_epochs(series, clf):
     assert not hasattr(clf, "n_iter_")
-    clf.set_params(student__max_epochs=3).fit(series.X, series.y, X_priv=series.X_priv)
-    assert clf.n_iter_ == 3
+    clf.set_params(student__max_epochs=2).fit(series.X, series.y, X_priv=series.X_priv)
+    assert clf.n_iter_ == 2
     clf.set_params(student__max_epochs=40, n_iter_no_change=2)
     clf.fit(series.X, series.y, X_priv=series.X_priv)
     accuracies = clf.student_.history[:, "valid_acc"]

@@ -108,6 +108,7 @@ def test_validation_rows_keep_their_x_priv(series, clf):
     # rows that are paired as in training are classified as well as in training
     assert max(clf.teacher_.history[:, "valid_acc"]) > 0.95
     nothing = np.full_like(series.X_priv, np.nan)
+    clf.set_params(teacher__max_epochs=1)
     clf.fit(series.X, series.y, series.X_priv, X_val=series.X, y_val=series.y, X_priv_val=nothing)
     assert clf.teacher_.history[-1, "train_batch_count"] == 6  # it held out rows of its own
     with pytest.raises(ValueError, match="NaN throughout in 120 of its 120 rows"):

@@ -32,7 +32,7 @@ def weights():
 @pytest.fixture
 def tiny():
     sizes = {"module__width": 8, "module__features": 8, "module__head": 8, "module__n_members": 2}
-    return SeriesNet("ensemble", **sizes, lr=1e-2, max_epochs=2, batch_size=16)
+    return SeriesNet("ensemble", **sizes, lr=1e-2, max_epochs=1, batch_size=16)
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ NETS = {
 }
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.long)])
 @pytest.mark.parametrize("params", NETS.values(), ids=NETS)
 def test_what_grid_search_takes_it_takes_with_the_same_results(series, clf, params, n_jobs):
     clf.set_params(student=clone(clf.student).set_params(**params))

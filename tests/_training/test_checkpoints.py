@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def clf(small, folder):
-    net = small.set_params(module__dropout=0.5, max_epochs=60)
+    net = small.set_params(module__dropout=0.5, max_epochs=20, batch_size=64)
     return GKDClassifier(
         net,
         clone(net),

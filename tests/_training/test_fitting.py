@@ -23,7 +23,7 @@ def plain_torch_student(clf, series, train, valid, seed):
     net = MLP([(6, 2)], 3, width=16, features=8, head=8)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-2)
     best, best_weights = -1.0, None
-    for _ in range(8):
+    for _ in range(clf.student.max_epochs):
         net.train()
         for batch in torch.randperm(len(train)).split(15):
             rows = torch.tensor(train)[batch]
@@ -86,7 +86,7 @@ def test_n_iter_no_change_ends_training(series, small):
 
 def test_without_validation_rows_the_last_epoch_is_kept(series, small):
     clf = SeriesClassifier(small, validation_fraction=0, random_state=0).fit(series.X, series.y)
-    assert len(clf.network_.history) == 8
+    assert len(clf.network_.history) == small.max_epochs
     assert "valid_acc" not in clf.network_.history[-1]
 
 
@@ -126,6 +126,7 @@ def test_given_callbacks_are_called_and_can_use_the_validation_accuracy(series, 
     plateau = LRScheduler("ReduceLROnPlateau", monitor="valid_acc")
     halving = LRScheduler("StepLR", step_size=1, gamma=0.5)
     stopping = EarlyStopping("valid_acc", patience=3, lower_is_better=True)
+    small.set_params(max_epochs=8)
     small.set_params(callbacks=[Watch(), ("plateau", plateau), ("halving", halving), stopping])
     clf = SeriesClassifier(small, validation_fraction=0.2, random_state=0)
     history = clf.fit(series.X, series.y).network_.history
@@ -137,7 +138,7 @@ def test_given_callbacks_are_called_and_can_use_the_validation_accuracy(series, 
 def test_disabled_callbacks_print_nothing(series, small, capsys):
     small.set_params(callbacks="disable", verbose=1)
     clf = SeriesClassifier(small, random_state=0).fit(series.X, series.y)
-    assert len(clf.network_.history) == 8
+    assert len(clf.network_.history) == small.max_epochs
     assert not capsys.readouterr().out
 
 
@@ -173,7 +174,7 @@ class Exploding(MLP):
 
 @pytest.fixture
 def exploding(small):
-    return clone(small).set_params(module=Exploding, module__at=20)
+    return clone(small).set_params(module=Exploding, module__at=20, max_epochs=4)
 
 
 def test_a_loss_that_is_no_number_leaves_the_best_epoch_before(series, exploding):

@@ -31,6 +31,11 @@ def ctrl_c_interrupts():
 
 
 @pytest.fixture
+def small(small):
+    return small.set_params(max_epochs=8, batch_size=64)
+
+
+@pytest.fixture
 def clf(small):
     return GKDClassifier(small, clone(small), validation_fraction=0.2, random_state=0)
 
@@ -155,6 +160,7 @@ def test_callbacks_change_nothing_and_a_memory_does_not_depend_on_them(series, c
 def test_a_callback_scores_the_student_as_each_epoch_left_it(series, clf, validation_fraction):
     scores = Scores()
     clf.set_params(validation_fraction=validation_fraction, random_state=1)
+    clf.set_params(teacher__batch_size=16, student__batch_size=16)  # the best epoch comes early
     clf.set_callbacks(scores).fit(series.X, series.y, X_priv=series.X_priv)
     expected = [
         clone(clf)

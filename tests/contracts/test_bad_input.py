@@ -336,7 +336,7 @@ def outcome(name, focus, n_rows, call):
     return "fitted"
 
 
-@pytest.mark.parametrize("n_cases", [200, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_cases", [100, pytest.param(10_000, marks=pytest.mark.long)])
 def test_input_is_fitted_well_or_refused_by_name(n_cases):
     outcomes = Counter()
 

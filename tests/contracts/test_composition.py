@@ -127,7 +127,7 @@ def test_nested_parameters_reach_the_fitted_nets(series, clf):
     clf.set_params(teacher__callbacks=[RecordOptimizer()], student__callbacks=[RecordOptimizer()])
     grid = {
         "student__module__width": [12, 24],
-        "student__max_epochs": [2, 3],
+        "student__max_epochs": [1, 2],
         "teacher__lr": [0.02, 0.05],
         "teacher__module__dropout": [0.1],
     }
@@ -139,7 +139,7 @@ def test_nested_parameters_reach_the_fitted_nets(series, clf):
     assert student.body[0].out_features == chosen["student__module__width"]
     assert teacher.body[0].out_features == 16
     assert len(best.student_.history) == chosen["student__max_epochs"]
-    assert len(best.teacher_.history) == 8
+    assert len(best.teacher_.history) == 3
     assert set(best.teacher_.history[:, "lr"]) == {chosen["teacher__lr"]}
     assert set(best.student_.history[:, "lr"]) == {0.01}
     dropouts = [
@@ -147,7 +147,7 @@ def test_nested_parameters_reach_the_fitted_nets(series, clf):
         for net in (teacher, student)
     ]
     assert dropouts == [{0.1}, {0.3}]
-    assert clf.get_params()["student__max_epochs"] == 8
+    assert clf.get_params()["student__max_epochs"] == 3
 
 
 def test_a_grid_over_the_whole_net_and_the_forest(series, clf, small):
@@ -219,7 +219,7 @@ def test_repr_is_what_was_set_and_nothing_else(small):
     assert repr(GKDClassifier()) == "GKDClassifier()"
     assert repr(SeriesClassifier("cnn", lr=0.1)) == "SeriesClassifier(lr=0.1, network='cnn')"
     net = (
-        "SeriesNet(batch_size=16, lr=0.01, max_epochs=8, module__features=8, module__head=8, "
+        "SeriesNet(batch_size=16, lr=0.01, max_epochs=3, module__features=8, module__head=8, "
         "module__width=16)"
     )
     clf = GKDClassifier(student=small, gamma=3, priv_transformer=GapFiller(4))

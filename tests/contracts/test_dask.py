@@ -12,9 +12,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_gkd import GKDClassifier
+from sklearn_gkd import GKDClassifier, GKDGridSearchCV
 
 distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.xdist_group("cluster")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,16 @@ def test_a_search_on_a_cluster_is_the_search_at_home(cluster, series, small, tmp
     ]
     pd.testing.assert_frame_equal(*scores)
     assert len(list(tmp_path.glob("sklearn_gkd/*.npz"))) == 3  # a teacher for each fold, and one
+
+
+def test_a_cohort_on_a_cluster_is_the_cohort_at_home(cluster, series, small):
+    clf = GKDClassifier(small, clone(small), random_state=0)
+    search = GKDGridSearchCV(clf, {"gamma": [0.5, 1, 5, 10]}, cv=2, refit=False)
+    at_home = clone(search).fit(series.X, series.y, X_priv=series.X_priv)
+    with joblib.parallel_config(backend="dask"):
+        search.fit(series.X, series.y, X_priv=series.X_priv)
+    for name in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_array_equal(search.cv_results_[name], at_home.cv_results_[name])
 
 
 def test_both_processes_fit_and_rows_stay_together(cluster, series, small):

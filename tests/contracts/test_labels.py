@@ -1,7 +1,6 @@
 """Tables are compared by the labels of their columns, and paired rows by those of their index."""
 
 import numpy as np
-import onnxruntime
 import pandas as pd
 import polars as pl
 import pytest
@@ -16,7 +15,6 @@ from sklearn.utils.fixes import parse_version
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd.eo import CloudMask, GapFiller, Resample, SpectralIndices
 from sklearn_gkd.evaluation import privileged_gain
-from sklearn_gkd.persistence import to_onnx
 
 pytestmark = pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
 
@@ -295,12 +293,3 @@ def test_a_gain_reads_names(series, clf, named_tables):
         clf, X.to_numpy(), series.y, X_priv.to_numpy(), cv=2, random_state=0
     )
     pd.testing.assert_frame_equal(of_names, of_arrays)
-
-
-def test_an_onnx_model_of_a_named_table_takes_tables(series, clf, named_tables, tmp_path):
-    X, X_priv = named_tables
-    clf.set_params(n_channels=None, n_channels_priv=None).fit(X, series.y, X_priv=X_priv)
-    to_onnx(clf, tmp_path / "radar.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "radar.onnx")
-    _, probabilities = session.run(None, {"X": X.to_numpy(np.float32)})
-    np.testing.assert_allclose(probabilities, clf.predict_proba(X), atol=1e-5)

@@ -45,7 +45,7 @@ def split(series):
 
 @pytest.fixture
 def estimator(small):
-    teacher = clone(small).set_params(max_epochs=5)
+    teacher = clone(small).set_params(max_epochs=2)
     return GKDClassifier(teacher, small, validation_fraction=0.2, random_state=3)
 
 
@@ -125,14 +125,14 @@ def test_longer_is_the_same_student_for_the_epochs_of_both(estimator, split):
     student_alone_longer(longer, split)
     assert not hasattr(longer, "teacher_")
     losses = longer.student_.history[:, "train_loss"]
-    assert len(losses) == 5 + 8
-    assert losses[:8] == alone.student_.history[:, "train_loss"]
+    assert len(losses) == 2 + 3
+    assert losses[:3] == alone.student_.history[:, "train_loss"]
 
 
 def test_longer_is_twice_as_long_where_the_teacher_has_no_epochs(estimator, split):
     estimator.set_params(teacher=RandomForestClassifier(), beta=0)
     student_alone_longer(estimator, split)
-    assert len(estimator.student_.history) == 8 + 8
+    assert len(estimator.student_.history) == 3 + 3
 
 
 def test_longer_adds_the_epochs_of_named_nets(split):
@@ -181,14 +181,14 @@ def test_patience_grows_with_the_epochs(estimator, with_pairs, calls):
     student_alone(estimator, with_pairs)
     n_labelled = round(0.8 * len(with_pairs.y))
     longer = np.ceil((n_labelled + 150) / 16) / np.ceil(n_labelled / 16)
-    assert estimator.student.max_epochs == np.ceil(8 * longer)
-    assert estimator.n_iter_no_change == np.ceil(4 * estimator.student.max_epochs / 8)
+    assert estimator.student.max_epochs == np.ceil(3 * longer)
+    assert estimator.n_iter_no_change == np.ceil(4 * estimator.student.max_epochs / 3)
 
 
 def test_without_pairs_epochs_and_patience_stay(estimator, split):
     estimator.set_params(n_iter_no_change=4)
     student_alone(estimator, split)
-    assert (estimator.student.max_epochs, estimator.n_iter_no_change) == (8, 4)
+    assert (estimator.student.max_epochs, estimator.n_iter_no_change) == (3, 4)
 
 
 def test_self_distillation_has_the_same_pairs(estimator, with_pairs, monkeypatch):

@@ -5,7 +5,8 @@ import onnx
 import onnxruntime
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+import torch
+from numpy.testing import assert_allclose
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -22,7 +23,7 @@ CNN = SeriesNet(
     module__kernels=(5, 3),
     module__head=8,
     lr=1e-2,
-    max_epochs=8,
+    max_epochs=4,
     batch_size=16,
 )
 
@@ -34,13 +35,23 @@ ENSEMBLE = SeriesNet(
     module__features=8,
     module__head=8,
     lr=1e-2,
-    max_epochs=8,
+    max_epochs=4,
     batch_size=16,
 )
 
 
-@pytest.mark.parametrize("table", [False, True], ids=["series", "table"])
-@pytest.mark.parametrize("net", ["mlp", "cnn", "ensemble"])
+@pytest.mark.parametrize(
+    ("net", "table"),
+    [
+        ("mlp", True),
+        ("cnn", True),
+        ("ensemble", False),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in [("mlp", False), ("cnn", False), ("ensemble", True)]
+        ),
+    ],
+)
 def test_the_student_runs_elsewhere(net, table, series, small, rows, path, assert_runs_alike, run):
     student = {"mlp": small, "cnn": CNN, "ensemble": ENSEMBLE}[net]
     n_channels = 2 if table and net == "cnn" else None
@@ -57,22 +68,28 @@ def test_the_student_runs_elsewhere(net, table, series, small, rows, path, asser
     assert [dimension.dim_param for dimension in rows_of] == ["n", "n", "n"]
 
 
-@pytest.mark.parametrize(
-    ("labels", "dtype"),
-    [
-        (np.array([-4, 7, 300], dtype=np.int16), np.int64),
-        (np.array(["été", "winter", "x"], dtype=object), object),
-        (np.array([1.0, 2.0, 5.0]), np.float64),
-    ],
-    ids=["int16", "object", "float"],
-)
-def test_labels_are_the_classes(labels, dtype, series, small, path, run):
-    y = labels[np.arange(120) // 40]
-    clf = SeriesClassifier(small).fit(series.X, y)
-    to_onnx(clf, path)
-    label, _ = run(path, series.X)
-    assert label.dtype == dtype
-    assert label.tolist() == clf.predict(series.X).tolist()
+def test_labels_are_the_classes(series, small, path, run, monkeypatch):
+    clf = SeriesClassifier(small).fit(series.X, series.y == "maize")
+    export, programs = torch.onnx.export, []
+
+    def export_once(*args, **kwargs):
+        """Labels are no part of the program that torch exports."""
+        if not programs:
+            programs.append(export(*args, **kwargs))
+        return programs[0]
+
+    monkeypatch.setattr(torch.onnx, "export", export_once)
+    for labels, dtype in [
+        (np.array([False, True]), bool),
+        (np.array([-4, 300], dtype=np.int16), np.int64),
+        (np.array(["x", "été"], dtype=object), object),
+        (np.array([1.0, 5.0]), np.float64),
+    ]:
+        clf.classes_ = labels
+        to_onnx(clf, path)
+        label, _ = run(path, series.X)
+        assert label.dtype == dtype
+        assert label.tolist() == clf.predict(series.X).tolist()
 
 
 @pytest.mark.parametrize(
@@ -83,7 +100,8 @@ def test_labels_are_the_classes(labels, dtype, series, small, path, run):
         (np.array(["2017", "2018", "2019"], "M8[D]"), r"classes_ have dtype datetime64\[D\]"),
     ],
 )
-def test_labels_that_onnx_lacks_are_refused(labels, message, series, small, path):
+def test_labels_that_onnx_lacks_are_refused(labels, message, series, small, path, monkeypatch):
+    monkeypatch.delattr(torch.onnx, "export")  # they are refused before it
     small.set_params(max_epochs=1)
     clf = SeriesClassifier(small).fit(series.X, labels[np.arange(120) // 40])
     with pytest.raises(ValueError, match=message):
@@ -91,15 +109,9 @@ def test_labels_that_onnx_lacks_are_refused(labels, message, series, small, path
     assert not path.exists()
 
 
-def test_boolean_labels(series, small, path, run):
-    clf = SeriesClassifier(small).fit(series.X, series.y == "maize")
-    to_onnx(clf, path)
-    label, _ = run(path, series.X)
-    assert_array_equal(label, clf.predict(series.X), strict=True)
-
-
 def test_column_names_do_not_matter(series, small, path, run):
-    X = pd.DataFrame(series.X.reshape(120, 12)).add_prefix("VV_d")
+    names = [f"{band}_d{day:03}" for day in range(6) for band in ("VV", "VH")]
+    X = pd.DataFrame(series.X.reshape(120, 12), columns=names)
     pipeline = make_pipeline(StandardScaler(), SeriesClassifier(small))
     pipeline.set_output(transform="pandas").fit(X, series.y)
     to_onnx(pipeline, path)

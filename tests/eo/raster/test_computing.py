@@ -18,6 +18,8 @@ from sklearn_gkd.eo.raster import _coverage as coverage  # noqa: E402
 from sklearn_gkd.eo.raster import _maps as maps  # noqa: E402
 from sklearn_gkd.eo.raster import object_series, predict_map  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 
 @pytest.fixture(scope="module")
 def cluster():

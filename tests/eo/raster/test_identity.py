@@ -31,12 +31,14 @@ from sklearn_gkd import GKDClassifier, IgnorePrivileged
 from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.eo.raster import open_stack
 from sklearn_gkd.eo.raster._identity import fingerprint, fingerprint_of_pixels
+from sklearn_gkd.networks import SeriesNet
 
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
 X = rng.normal(3000, 100, size=(60, 8)).astype("float32")
 y = np.where(X[:, 0] > 3000, "oats", "rye")
-clf = GKDClassifier(max_epochs=2, n_channels=2, validation_fraction=0.3, random_state=0)
+net = SeriesNet("mlp", module__width=8, max_epochs=2)
+clf = GKDClassifier(net, net, n_channels=2, validation_fraction=0.3, random_state=0)
 models = [
     clf.fit(X, y, X_priv=X),
     make_pipeline(GapFiller(n_channels=2), clf).fit(X, y, gkdclassifier__X_priv=X),
