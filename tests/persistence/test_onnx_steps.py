@@ -31,14 +31,14 @@ def as_table():
 
 SCALED = {
     "scalers": [
-        StandardScaler(),
-        MinMaxScaler((-3, 2)),
-        MaxAbsScaler(),
-        RobustScaler(),
         StandardScaler(with_std=False),
         RobustScaler(with_scaling=False),
         StandardScaler(with_mean=False),
         RobustScaler(with_centering=False),
+        MinMaxScaler((-3, 2)),
+        MaxAbsScaler(),
+        StandardScaler(),
+        RobustScaler(),
         "passthrough",
     ],
     "gaps": [
