@@ -20,7 +20,7 @@ EACH_ROUTING = pytest.mark.parametrize("routing", [False, True], ids=["routing o
 
 @pytest.fixture(params=["GKD", "series", "ignoring"])
 def clf(request, small):
-    small.set_params(max_epochs=2)
+    small.set_params(max_epochs=4)
     return {
         "GKD": GKDClassifier(small, small, random_state=0),
         "series": SeriesClassifier(small, random_state=0),
