@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from evidence import Cell, Draw, draw
+from evidence_report import table_head
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -78,14 +79,11 @@ def report(results: pd.DataFrame, command: str) -> str:
     for name, of_data in results.groupby("data", sort=False):
         means = 100 * of_data.pivot_table("f_measure", index="method", columns="missing")
         means = means.loc[list(dict.fromkeys(of_data["method"]))]
-        titles = [f"{share:.0%} missing" for share in means.columns]
-        table = [["method", *titles], ["---"] * (1 + len(titles))]
-        table += [
-            [method, *("" if np.isnan(value) else f"{value:.1f}" for value in values)]
-            for method, *values in means.itertuples()
-        ]
-        lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
-        parts.append(f"## {name}\n\n{lines}\n")
+        lines = table_head("method", *(f"{share:.0%} missing" for share in means.columns))
+        for method, *values in means.itertuples():
+            points = ("" if np.isnan(value) else f"{value:.1f}" for value in values)
+            lines.append(f"| {' | '.join([method, *points])} |")
+        parts.append("\n".join([f"## {name}", "", *lines, ""]))
     return "\n".join(parts)
 
 
@@ -94,14 +92,15 @@ def measure(path: Path, split: int, missing: float, method: str) -> list[dict]:
     torch.set_num_threads(1)
     rows = draw(load_sits(path), Cell(path.stem, split, N_LABELS, N_PAIRS, method))
     clf, X_priv = taught_by(method, *sources_of(rows.X_priv, missing, split), rows)
-    if np.isfinite(X_priv[rows.labelled]).any(axis=tuple(range(1, X_priv.ndim))).sum() < 2:
+    seen = ~np.isnan(X_priv.reshape(len(X_priv), -1)).all(axis=1)
+    if seen[rows.labelled].sum() < 2:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PrivilegedInformationWarning)
         clf.set_params(random_state=split).fit(**rows.arguments(X_priv))
     predicted = {method: (rows.test, clf.predict(rows.X[rows.test]))}
     if method in (TAUGHT, IMPUTED):
-        told = rows.test[~np.isnan(X_priv[rows.test]).reshape(len(rows.test), -1).all(axis=1)]
+        told = rows.test[seen[rows.test]]
         proba = clf.teacher_predict_proba(rows.X[told], X_priv[told])
         predicted[f"teacher of {method}"] = told, clf.classes_[proba.argmax(axis=1)]
     cell = {"data": path.stem, "split": split, "missing": missing}

@@ -120,7 +120,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         return tags
 
     def set_params(self, **params):
-        """Set parameters, those of nets too, as ``student__lr``.
+        """Set parameters, those of nets too, as ``student__lr``, and of sources' transformers.
 
         Parameters
         ----------

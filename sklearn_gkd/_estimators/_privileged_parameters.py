@@ -77,22 +77,5 @@ class PrivilegedParameters(BaseComposition):
         return self._get_params("_transformers", deep=deep)
 
     def set_params(self, **params):
-        """Set parameters: ``student__lr`` of a net, ``optical__limit`` of a source's transformer.
-
-        Parameters
-        ----------
-        **params
-            Values by name.
-
-        Returns
-        -------
-        self
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            Where a name is unknown, or is of a network that is no skorch net and so has no
-            parameters.
-        """
+        """Set parameters, the transformers of sources and theirs among them."""
         return self._set_params("_transformers", **params)

@@ -41,7 +41,7 @@ from sklearn_gkd.exceptions import PrivilegedInformationWarning
 from sklearn_gkd.losses import LossWeights
 
 
-class TaughtEstimator(PrivilegedParameters, NetEstimator):
+class TaughtEstimator(NetEstimator, PrivilegedParameters):
     """Base of the estimators whose student learns from a teacher."""
 
     _predicts_with = "student_"

@@ -233,7 +233,8 @@ def check_teacher(beta: float, lesson: Lesson, student_width: int) -> None:
     """
     width, teacher = 0, lesson.teacher
     check_lacking(teacher, lesson.sources, lesson.seen)
-    if not all(lesson.can_teach(train) for train, _ in [(lesson.train, 0), *lesson.folds]):
+    trained_on = [lesson.train, *(train for train, _ in lesson.folds)]
+    if not all(map(lesson.can_teach, trained_on)):
         raise ValueError(
             "A teacher, of teacher_cv or after validation rows were held out, would train on less "
             "than two rows that have one of the priv_sources. Give it in more rows, or leave out "

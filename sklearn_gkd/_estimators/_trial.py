@@ -80,18 +80,17 @@ def try_distillation(
     if not splits or not all(lesson.can_teach(kept) for kept, _ in splits):
         return Distillation(True)
     tested = [held_out for _, held_out in splits]
+    in_order = np.concatenate(tested)
     losses = partial(
         lesson.outcome.held_out_losses,
-        labels=rows.labels[np.concatenate(tested)],
-        sample_weight=None
-        if rows.sample_weight is None
-        else rows.sample_weight[np.concatenate(tested)],
+        labels=rows.labels[in_order],
+        sample_weight=None if rows.sample_weight is None else rows.sample_weight[in_order],
     )
     own = [rows._replace(train=kept, valid=rows.valid[:0]) for kept, _ in splits]
     targets = [targets_of(lesson.on_trial(kept)) for kept, _ in splits]
     students = [fit(labelled) for labelled in own]
     by_teacher = losses(
-        torch.cat([told.logits[rows] for told, rows in zip(targets, tested, strict=True)])
+        torch.cat([told.logits[held_out] for told, held_out in zip(targets, tested, strict=True)])
     )
     alone = losses(_told_by(students, rows, tested, lesson))
     if is_clearly_less(by_teacher, alone):

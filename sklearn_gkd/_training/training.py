@@ -127,8 +127,11 @@ class Training:
 
     def scalings(self) -> list[Scaling]:
         """Return what standardises each view, by the training rows that have it."""
-        of_training = [v._replace(series=v.series[self.train]) for v in self.views]
-        return [v._replace(series=v.series[v.known]).scaling() for v in of_training]
+        known = [self.train[view.known[self.train]] for view in self.views]
+        return [
+            view._replace(series=view.series[rows]).scaling()
+            for view, rows in zip(self.views, known, strict=True)
+        ]
 
     def output_bias(self) -> list[float] | None:
         """Return what is added to the outputs of a net at the start, by its training labels."""

@@ -30,7 +30,7 @@ from sklearn_gkd._common.series import as_table, series_shape
 from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import SeriesClassifier, SeriesRegressor
 from sklearn_gkd._estimators._ignoring import IgnorePrivileged
-from sklearn_gkd._estimators._privileged import has_information
+from sklearn_gkd._estimators._privileged import Pair, has_information
 from sklearn_gkd._training.resolving import with_sources
 from sklearn_gkd.evaluation import _budget as budget
 from sklearn_gkd.evaluation._protocol import quantity_scores, scores
@@ -255,11 +255,12 @@ def _tables(estimator, split: Split) -> Tables:
     n_channels = read_channels(get_feature_names(split.X), estimator.n_channels, "X", "n_channels")
     shape = series_shape(X.shape[1], shape, n_channels, "X", "n_channels")
     reader = estimator._privileged_reader(split.X_priv, split.y, np.arange(len(X)))
-    privileged = reader.read(split.X_priv, "X_priv")
+    views, _ = reader.read_pairs(
+        Pair("X", split.X, "X_priv", split.X_priv),
+        Pair("X_unlabeled", split.X_unlabeled, "X_priv_unlabeled", split.X_priv_unlabeled),
+    )
     if split.X_unlabeled is not None:
         X = np.vstack([X, np.asarray(as_table(split.X_unlabeled, "X_unlabeled")[0])])
-        privileged = privileged.followed_by(reader.read(split.X_priv_unlabeled, "X_priv_unlabeled"))
-    views = privileged.views
     sources = [view.series.reshape(len(X), -1) for view in views]
     return Tables(X, X_test, sources, [shape, *(view.shape for view in views)])
 

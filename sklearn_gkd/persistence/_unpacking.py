@@ -262,8 +262,7 @@ def _shapes(views: Sequence[tuple[str, str] | str], sizes: dict, path: str) -> l
     for view in views:
         names = [view] if isinstance(view, str) else view
         _check(all(name in sizes for name in names), path)
-        found = [sizes[name] for name in names]
-        shapes.extend(found[0] if isinstance(view, str) else [tuple(found)])
+        shapes += sizes[view] if isinstance(view, str) else [tuple(sizes[name] for name in view)]
     return shapes
 
 

@@ -33,6 +33,13 @@ def test_parameters_of_sources_are_parameters(series, table, clf):
     assert shapes == ((6, 2), (6, 2))
 
 
+def test_a_parameter_that_is_refused_changes_no_source():
+    clf = GKDClassifier(priv_sources=SOURCES)
+    with pytest.raises(ValueError, match="student__lr cannot be set"):
+        clf.set_params(red=StandardScaler(), student__lr=0.1)
+    assert clf.priv_sources == SOURCES
+
+
 def test_what_one_source_has_is_asked_of_several(series, table, clf):
     clf.fit(series.X, series.y, X_priv=table)
     assert not hasattr(clf, "priv_shape_")
