@@ -27,9 +27,9 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Sizes(Attribute):
-    """A tuple of positive integers, which gives these sizes."""
+    """A tuple of positive integers, which gives these sizes, or any two or three."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ class Part(Attribute):
 
 @dataclass(frozen=True)
 class Parts(Attribute):
-    """A list of objects of a class that declares all of its attributes, each with a shape (T, C).
+    """A list of objects of a class that declares all of its attributes, each with a shape.
 
-    The shapes have one name.
+    The shapes, (T, C) or (H, W, C), have one name.
     """
 
     cls: type

@@ -1,7 +1,8 @@
 """Series as 3-D arrays and as tables, and their scaling.
 
 A view is a float32 array of shape (n, T, C): n series of T steps and C channels. As a table it is
-(n, T * C), time-major: column ``t * C + c``.
+(n, T * C), time-major: column ``t * C + c``. A view of images is (n, H, W, C), and in a table row
+by row: column ``(h * W + w) * C + c``.
 """
 
 import os
@@ -13,7 +14,8 @@ from sklearn.utils.validation import column_or_1d
 
 from sklearn_gkd._common.checks import naming
 
-Shape = tuple[int, int]
+Shape = tuple[int, ...]
+"""(T, C) of series, or (H, W, C) of images."""
 
 NO_ARRAYS: dict[type, str] = {
     type(None): "",
@@ -28,14 +30,16 @@ NO_ARRAYS: dict[type, str] = {
 
 
 class Scaling(NamedTuple):
-    """Mean and scale of a view, broadcast over (T, C): it is standardised as (x - mean) / scale."""
+    """Mean and scale of a view, broadcast over its shape: (x - mean) / scale is standardised."""
 
     mean: np.ndarray
     scale: np.ndarray
 
 
 class View(NamedTuple):
-    """Checked series of shape (n, T, C), and whether they are scaled by column, not by channel.
+    """Checked series (n, T, C) or images (n, H, W, C), and whether each column is scaled by itself.
+
+    Otherwise each channel is.
 
     A row that has none is NaN throughout.
     """
@@ -45,13 +49,13 @@ class View(NamedTuple):
 
     @property
     def shape(self) -> Shape:
-        """(T, C)."""
+        """(T, C), or (H, W, C)."""
         return self.series.shape[1:]
 
     @property
     def known(self) -> np.ndarray:
         """Mask of the rows that are not NaN throughout, (n,)."""
-        return ~np.isnan(self.series).all(axis=(1, 2))
+        return ~np.isnan(self.series).all(axis=tuple(range(1, self.series.ndim)))
 
     def followed_by(self, series: np.ndarray) -> "View":
         """Return the view with more rows."""
@@ -62,7 +66,7 @@ class View(NamedTuple):
 
         The scale of a constant is 1.
         """
-        axes = 0 if self.per_column else (0, 1)
+        axes = 0 if self.per_column else tuple(range(self.series.ndim - 1))
         mean = self.series.mean(axis=axes, dtype=np.float64)
         scale = self.series.std(axis=axes, dtype=np.float64)
         scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
@@ -149,6 +153,11 @@ def _refuse_what_is_no_array(X: Any, name: str) -> None:
         raise TypeError(
             f"{name} is {what}. Give series as (n, T, C) or as a table (n, T * C){remedies[0]}."
         )
+
+
+def shape_text(shape: Shape) -> str:
+    """Return what to call the shape of a view's rows in an error."""
+    return f"({'T' if len(shape) == 2 else 'H, W'}, C) = {shape}"
 
 
 def _shape_of(part: Any) -> tuple[int, ...] | str:

@@ -68,11 +68,11 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         Sources of privileged information, each a part of one table X_priv, in the place of
         `priv_transformer` and `n_channels_priv`: its name; a transformer, or "passthrough"; the
         columns, as in `sklearn.compose.ColumnTransformer` (a slice, numbers, names, a mask or a
-        callable); and the number of channels C, or (T, C), of what the transformer returns, None
-        where its column names tell. A row lacks the sources whose columns are NaN throughout, and
-        the teacher learns from the others: networks of this package as `networks` tells, with some
-        of them left out at random in training; other estimators see NaN in their place. Parameters
-        of a transformer are set as ``<name>__<parameter>``.
+        callable); and the number of channels C, or (T, C), or (H, W, C) of images, of what the
+        transformer returns, None where its column names tell. A row lacks the sources whose
+        columns are NaN throughout, and the teacher learns from the others: networks of this package
+        as `networks` tells, with some of them left out at random in training; other estimators see
+        NaN in their place. Parameters of a transformer are set as ``<name>__<parameter>``.
     max_epochs : int, default=None
         Passes of each net over its training rows. None: 300 over the fourth root of their number,
         which is 113 for 50 rows, 54 for 1,000 and 30 for 10,000.
@@ -133,7 +133,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         (T, C) of X and of X_priv.
     priv_sources_ : list of tuple
         Of several sources, in place of priv_transformer_ and priv_shape_, the name, the fitted
-        transformer, the numbers of the columns and the (T, C) of each.
+        transformer, the numbers of the columns and the (T, C), or (H, W, C), of each.
     n_features_in_ : int
         T * C of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

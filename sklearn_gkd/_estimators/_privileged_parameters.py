@@ -40,7 +40,7 @@ class PrivilegedParameters(BaseComposition):
 
     @property
     def priv_sources_(self):
-        """Each of priv_sources, fitted: name, transformer, numbers of columns, (T, C)."""
+        """Each of priv_sources, fitted: name, transformer, numbers of columns, shape."""
         return [
             (source.name, source.transformer or "passthrough", source.columns, source.shape)
             for source in self.priv_reader_.sources

@@ -27,7 +27,14 @@ from sklearn_gkd._common.fitted_state import (
     Transformer,
 )
 from sklearn_gkd._common.labels import read_channels, validate_columns
-from sklearn_gkd._common.series import Shape, View, as_array, as_table, series_shape
+from sklearn_gkd._common.series import (
+    Shape,
+    View,
+    as_array,
+    as_table,
+    series_shape,
+    shape_text,
+)
 from sklearn_gkd._estimators._privileged import Pair, has_information
 
 
@@ -63,7 +70,7 @@ class Source:
         Cloned.
     n_channels : int or None
         Channels of what the transformer returns, where that is a table.
-    shape : (T, C) or None
+    shape : (T, C), (H, W, C) or None
         Of what the transformer returns; None where the first that is read tells.
     columns : list of int or None
         The columns of X_priv that it is read from; None for all of them.
@@ -119,6 +126,8 @@ class Source:
             if self.transformer is not None:
                 known = self.transformer.transform(known)
         self._read_channels(part, known, name)
+        if self.shape is not None and tuple(known.shape[1:]) == self.shape:
+            known = np.asarray(known).reshape(len(known), -1)
         table, shape = as_table(known, name)
         with naming(name), np.errstate(over="ignore"):
             table = check_array(table, dtype=np.float32, ensure_all_finite=False, input_name=name)
@@ -150,28 +159,28 @@ class Source:
             names, before = get_feature_names(known), get_feature_names(part)
         if names is None and before is not None and len(known.shape) == 2:
             names = _names_out(self.transformer)
-        _, in_fit = self.shape or (0, 1)
+        *_, in_fit = self.shape or (1,)
         n_channels = in_fit if in_fit > 1 else self.n_channels
         n_channels = read_channels(names, n_channels, name, self._parameter)
         if self.shape is None:
             self.n_channels = n_channels
 
     def _check_shape(self, n_columns: int, shape: Shape | None, name: str) -> None:
-        """Raise a ValueError where this is not of the (T, C) that the first sets."""
+        """Raise a ValueError where this is not of the shape that the first sets."""
         if self.shape is None:
             self.shape = series_shape(n_columns, shape, self.n_channels, name, self._parameter)
         elif shape not in (None, self.shape) or n_columns != np.prod(self.shape):
-            found = f"{n_columns} columns" if shape is None else f"series of (T, C) = {shape}"
+            found = f"{n_columns} columns" if shape is None else f"series of {shape_text(shape)}"
             expected = "X_priv in fit had" if self.columns is None else "its shape is"
             raise ValueError(
-                f"{name} has {found}, but {expected} (T, C) = {self.shape}. Give the same dates "
-                "and bands."
+                f"{name} has {found}, but {expected} {shape_text(self.shape)}. Give what is of that "
+                "shape, or correct it."
             )
 
     def _fitted_state(self) -> dict[str, Attribute]:
         return {
             "name": Text(optional=True),
-            "shape": Sizes(("T", "C")),
+            "shape": Sizes(),
             "columns": ColumnNumbers(optional=True),
             "n_channels": Count(optional=True),
             "transformer": Transformer(optional=True),
@@ -180,6 +189,8 @@ class Source:
     def _gap_remedy(self) -> str:
         if self.transformer is not None:
             return f"That is what {self.transformer} returned, which must fill all gaps."
+        if self.shape is not None and len(self.shape) == 3:
+            return "Fill the gaps first: give as its transformer SimpleImputer(), or another."
         n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
         where = "priv_transformer=" if self.columns is None else "as its transformer "
         return (
@@ -213,6 +224,7 @@ class PrivilegedReader:
         The last three are the parameters of `GKDClassifier`.
         """
         X_priv = as_array(X_priv, "X_priv")
+        _refuse_images(X_priv)
         has_information(X_priv)
         with naming("X_priv"):
             self.columns = get_feature_names(X_priv)
@@ -283,6 +295,15 @@ class PrivilegedReader:
         }
 
 
+def _refuse_images(X_priv: Any) -> None:
+    if len(X_priv.shape) == 4:
+        raise ValueError(
+            "X_priv has 4 dimensions. Images are a source of a table: give "
+            "X_priv.reshape(len(X_priv), -1), and priv_sources=[('image', 'passthrough', "
+            f"slice(0, None), {tuple(X_priv.shape[1:])})]."
+        )
+
+
 def _n_columns(X_priv: Any) -> int:
     if len(X_priv.shape) != 2:
         raise ValueError(
@@ -336,11 +357,12 @@ def _check_source(source: Any) -> None:
             "and transform, or 'passthrough'."
         )
     sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
-    are_sizes = len(sizes) <= 2 and all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes)
-    if shape is not None and not are_sizes:
+    are_sizes = all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes)
+    if shape is not None and not (are_sizes and 0 < len(sizes) < 4):
         raise ValueError(
-            f"priv_sources: the shape of {name!r} is {shape!r}. Give the channels C or (T, C) of "
-            "what its transformer returns, or None where column names tell."
+            f"priv_sources: the shape of {name!r} is {shape!r}. Give the channels C, (T, C) or, "
+            "of images, (H, W, C), of what its transformer returns, or None where column names "
+            "tell."
         )
 
 

@@ -1,5 +1,6 @@
 """Series in memory as a data set, iterated over in whole batches."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from sklearn_gkd._common.series import Shape
+from sklearn_gkd._common.series import Shape, shape_text
 from sklearn_gkd._common.targets import has_target
 
 
@@ -24,8 +25,8 @@ class SeriesDataset(TensorDataset, Dataset):
         The one view, or each of them, as (n, T, C) or (n, T * C).
     y : sequence of array-like of shape (n, ...), default=None
         Labels, as `_common.targets` describes them, and what else is learnt from.
-    shapes : sequence of (int, int)
-        (T, C) of each view.
+    shapes : sequence of tuple of int
+        (T, C) of each view, or (H, W, C) of images.
     device : torch.device, default="cpu"
         Where the tensors are.
     """
@@ -104,9 +105,9 @@ def n_batches(n_rows: int, batch_size: int) -> int:
 
 def _as_series(view: Any, shape: Shape) -> Tensor:
     values = torch.as_tensor(view if isinstance(view, Tensor) else np.require(view, None, "W"))
-    if tuple(values.shape[1:]) not in (tuple(shape), (shape[0] * shape[1],)):
+    if tuple(values.shape[1:]) not in (tuple(shape), (math.prod(shape),)):
         raise ValueError(
-            f"X has a view of shape {tuple(values.shape)}, but fit saw series of (T, C) = {shape}."
-            " Give the same dates and bands as in fit."
+            f"X has a view of shape {tuple(values.shape)}, but fit saw rows of "
+            f"{shape_text(shape)}. Give the same dates and bands as in fit."
         )
     return values.reshape(-1, *shape)

@@ -1,4 +1,4 @@
-"""Call a trained net on series, batch by batch."""
+"""Call a trained net on its views, batch by batch."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +15,7 @@ from sklearn_gkd._common.series import Scaling, Shape
 from sklearn_gkd._training.batches import Batches, SeriesDataset
 from sklearn_gkd.networks._architectures import CNN, MLP, Averages, MLPEnsemble, mean_decision
 from sklearn_gkd.networks._folding import folded
+from sklearn_gkd.networks._sources import beside
 
 PREDICTION_BATCH = 1024  # what stays in a CPU's cache; of convolutions, an eighth
 
@@ -71,7 +72,7 @@ class Standardized(nn.Module):
             return logits_and_features(self.network, scaled)
         present = torch.stack([~view.isnan().flatten(1).all(dim=1) for view in views], dim=1)
         known = [
-            view.where(has[:, None, None], 0) for view, has in zip(scaled, present.T, strict=True)
+            view.where(beside(has, view), 0) for view, has in zip(scaled, present.T, strict=True)
         ]
         return logits_and_features(self.network, known, present)
 
@@ -182,13 +183,14 @@ def _called(
 
 def prediction_batch(module: nn.Module) -> int:
     """Return how many rows a network is called on at a time, where it is not trained."""
-    convolves = any(isinstance(layer, nn.Conv1d) for layer in module.modules())
+    convolves = any(isinstance(layer, nn.Conv1d | nn.Conv2d) for layer in module.modules())
     return PREDICTION_BATCH // 8 if convolves else PREDICTION_BATCH
 
 
 def _padded(values: np.ndarray) -> np.ndarray:
     missing = -len(values) % WHOLE
-    return np.pad(values, [(0, missing), (0, 0), (0, 0)], "edge") if missing else values
+    beside = [(0, 0)] * (values.ndim - 1)
+    return np.pad(values, [(0, missing), *beside], "edge") if missing else values
 
 
 def logits_and_features(

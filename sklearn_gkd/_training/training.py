@@ -106,7 +106,7 @@ class Training:
 
     @property
     def shapes(self) -> list[Shape]:
-        """The (T, C) of each view."""
+        """The (T, C) of each view, or (H, W, C) of images."""
         return [view.shape for view in self.views]
 
     @property

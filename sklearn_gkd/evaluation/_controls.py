@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from sklearn_gkd._common.compat import get_feature_names, num_samples, safe_indexing
 from sklearn_gkd._common.labels import read_channels
-from sklearn_gkd._common.series import as_table, series_shape
+from sklearn_gkd._common.series import Shape, as_table, series_shape
 from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import SeriesClassifier, SeriesRegressor
 from sklearn_gkd._estimators._ignoring import IgnorePrivileged
@@ -245,7 +245,7 @@ class Tables(NamedTuple):
     X: np.ndarray  # (n, T * C)
     X_test: np.ndarray
     sources: list[np.ndarray]  # of X_priv, each (n, T' * C'), transformed; NaN where a row lacks it
-    shapes: list[tuple[int, int]]  # (T, C) of X and of each source
+    shapes: list[Shape]  # of X and of each source
 
 
 def _tables(estimator, split: Split) -> Tables:
@@ -337,7 +337,7 @@ class SideBySide(nn.Module):
         See `networks`; the only shape is the table's.
     of_views : nn.Module class
         The network of several views.
-    view_shapes : list of (T, C)
+    view_shapes : list of (T, C) or (H, W, C)
         Of the views.
     dropped : float
         Share of the training rows whose views but the first are set to 0, their mean. If there is

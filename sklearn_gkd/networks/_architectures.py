@@ -1,5 +1,6 @@
 """The paper's networks (Tables 2, 3 and 4), and an ensemble of small ones."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from sklearn_gkd.networks._layers import Dropout, Linear, MemberBatchNorm, MemberLinear
 from sklearn_gkd.networks._sources import masked, shown
 
-Shapes = Sequence[tuple[int, int]]
+Shapes = Sequence[tuple[int, ...]]
 
 Averages = Literal["probabilities", "outputs"]
 
@@ -31,16 +32,20 @@ class CNN(nn.Module):
     Each convolution is Dropout(BatchNorm(ReLU(Conv))) with stride 1 and 'same' padding, so that
     any series length works; its outputs are averaged over time. With two views this is the paper's
     teacher, with one its CNN competitor. The features are the branches' averages, side by side; of
-    several sources, the mean over those that a row has.
+    several sources, the mean over those that a row has. The branch of images has few 2-D
+    convolutions instead, each of which but the last halves height and width, and is averaged over
+    what is left of them.
 
     Parameters
     ----------
-    shapes : sequence of (T, C)
-        Number of steps and channels of each view.
+    shapes : sequence of (T, C) or (H, W, C)
+        Number of steps and channels of each view of series; height, width and channels of images.
     n_classes : int
         Number of classes.
     filters, kernels : sequence of int
-        Filters and kernel size of each convolution (Table 2).
+        Filters and kernel size of each convolution over time (Table 2).
+    image_filters : sequence of int, default=(32, 64, 128)
+        Filters of the 3 x 3 convolutions over an image, before a last one of filters[-1].
     head : int, default=512
         Width of the fully connected block (Table 3).
     dropout : float, default=0.3
@@ -65,6 +70,7 @@ class CNN(nn.Module):
         *,
         filters: Sequence[int] = (128, 128, 256, 256, 256, 256, 512, 512, 512),
         kernels: Sequence[int] = (5, 5, 3, 3, 3, 3, 3, 1, 1),
+        image_filters: Sequence[int] = (32, 64, 128),
         head: int = 512,
         dropout: float = 0.3,
         n_sources: int = 1,
@@ -72,7 +78,10 @@ class CNN(nn.Module):
         super().__init__()
         self.n_sources, self.width = n_sources, filters[-1]
         self.branches = nn.ModuleList(
-            _convolutions(n_channels, filters, kernels, dropout) for _, n_channels in shapes
+            _over_time(n_channels, filters, kernels, dropout)
+            if len(sizes) == 1
+            else _over_image(n_channels, [*image_filters, filters[-1]], dropout)
+            for *sizes, n_channels in shapes
         )
         self.head = Head((len(shapes) - n_sources + 1) * filters[-1], head, n_classes)
 
@@ -81,7 +90,7 @@ class CNN(nn.Module):
 
         Parameters
         ----------
-        *views : Tensor of shape (n, T, C)
+        *views : Tensor of shape (n, T, C) or (n, H, W, C)
             A tensor for each view.
         present : Tensor of bool of shape (n, n_views), default=None
             The views that each row has; a source that it lacks may be anything finite. None: all.
@@ -100,8 +109,8 @@ class CNN(nn.Module):
         return self.head(features), features
 
     def _average(self, number: int, view: Tensor) -> Tensor:
-        """Return what a branch makes of its view, averaged over time."""
-        return self.branches[number](view.transpose(1, 2)).mean(dim=2)
+        """Return what a branch makes of its view, averaged over time or over the image."""
+        return self.branches[number](view.movedim(-1, 1)).flatten(2).mean(dim=2)
 
     def _mean_of_sources(self, views: Sequence[Tensor], present: Tensor | None) -> Tensor:
         """Return the mean of the branches of the sources that a row has.
@@ -130,8 +139,8 @@ class MLP(nn.Module):
 
     Parameters
     ----------
-    shapes : sequence of (T, C)
-        Number of steps and channels of each view.
+    shapes : sequence of (T, C) or (H, W, C)
+        Shape of a row of each view.
     n_classes : int
         Number of classes.
     width : int, default=2048
@@ -173,7 +182,7 @@ class MLP(nn.Module):
     ):
         super().__init__()
         self.n_sources = n_sources
-        n_inputs = sum(n_steps * n_channels for n_steps, n_channels in shapes)
+        n_inputs = sum(map(math.prod, shapes))
         self.body = nn.Sequential(
             *_dense(n_inputs, width),
             Dropout(dropout),
@@ -191,7 +200,7 @@ class MLP(nn.Module):
 
         Parameters
         ----------
-        *views : Tensor of shape (n, T, C)
+        *views : Tensor of shape (n, T, C) or (n, H, W, C)
             A tensor for each view.
         present : Tensor of bool of shape (n, n_views), default=None
             As in `CNN`.
@@ -215,8 +224,8 @@ class MLPEnsemble(nn.Module):
 
     Parameters
     ----------
-    shapes : sequence of (T, C)
-        Number of steps and channels of each view.
+    shapes : sequence of (T, C) or (H, W, C)
+        Shape of a row of each view.
     n_classes : int
         Number of classes.
     n_members : int, default=8
@@ -262,7 +271,7 @@ class MLPEnsemble(nn.Module):
     ):
         super().__init__()
         self.n_members, self.n_sources = n_members, n_sources
-        n_inputs = sum(n_steps * n_channels for n_steps, n_channels in shapes)
+        n_inputs = sum(map(math.prod, shapes))
 
         def dense(n_inputs: int, n_outputs: int) -> list[nn.Module]:
             linear = MemberLinear(n_members, n_inputs, n_outputs)
@@ -286,7 +295,7 @@ class MLPEnsemble(nn.Module):
 
         Parameters
         ----------
-        *views : Tensor of shape (n, T, C)
+        *views : Tensor of shape (n, T, C) or (n, H, W, C)
             A tensor for each view.
         present : Tensor of bool of shape (n, n_views), default=None
             As in `CNN`.
@@ -322,7 +331,7 @@ class MLPEnsemble(nn.Module):
 
 
 def as_table(views: Sequence[Tensor]) -> Tensor:
-    """Return the views of each row side by side, (n, all their steps and channels)."""
+    """Return the views of each row side by side, (n, all their values)."""
     return torch.cat([view.flatten(1) for view in views], dim=1)
 
 
@@ -340,7 +349,7 @@ def _dense(n_inputs: int, n_outputs: int) -> list[nn.Module]:
     return [Linear(n_inputs, n_outputs), nn.ReLU(), nn.BatchNorm1d(n_outputs)]
 
 
-def _convolutions(
+def _over_time(
     n_channels: int, filters: Sequence[int], kernels: Sequence[int], dropout: float
 ) -> nn.Sequential:
     layers: list[nn.Module] = []
@@ -353,6 +362,20 @@ def _convolutions(
             nn.BatchNorm1d(n_filters),
             Dropout(dropout),
         ]
+    return nn.Sequential(*layers)
+
+
+def _over_image(n_channels: int, filters: Sequence[int], dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n_inputs, n_filters in zip([n_channels, *filters[:-1]], filters, strict=True):
+        layers += [
+            nn.Conv2d(n_inputs, n_filters, 3, padding="same"),
+            nn.ReLU(),
+            nn.BatchNorm2d(n_filters),
+            nn.MaxPool2d(2, ceil_mode=True),
+            Dropout(dropout),
+        ]
+    del layers[-2]  # the last is averaged, over what is left of the image
     return nn.Sequential(*layers)
 
 

@@ -18,7 +18,7 @@ def shown(
 
     Parameters
     ----------
-    views : sequence of Tensor of shape (n, T, C)
+    views : sequence of Tensor of shape (n, T, C) or (n, H, W, C)
         What the network looks at.
     present : Tensor of bool of shape (n, n_views) or None
         The views that each row has; None for all.
@@ -45,7 +45,12 @@ def masked(
         return views
     seen = shown(views, present, n_sources, training)
     sources = (
-        source * kept[:, None, None]
+        source * beside(kept, source)
         for source, kept in zip(views[-n_sources:], seen.T, strict=True)
     )
     return (*views[:-n_sources], *sources)
+
+
+def beside(of_rows: Tensor, view: Tensor) -> Tensor:
+    """Return a value of each row, (n,), in a shape that is broadcast over a view."""
+    return of_rows.view(-1, *[1] * (view.ndim - 1))

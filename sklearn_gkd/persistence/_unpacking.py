@@ -133,9 +133,10 @@ class Unpacker:
     def _attribute(self, packed: Any, attribute: Attribute, path: str, sizes: dict) -> Any:
         match attribute:
             case Sizes(names):
-                _check(type(packed) is list and len(packed) == len(names), path)
-                for name, size in zip(names, packed, strict=True):
-                    _check(type(size) is int and size > 0, path)
+                _check(type(packed) is list, path)
+                _check(len(packed) in ([len(names)] if names else [2, 3]), path)
+                _check(all(type(size) is int and size > 0 for size in packed), path)
+                for name, size in zip(names, packed, strict=False):
                     _check(sizes.setdefault(name, size) == size, path)
                 return tuple(packed)
             case Count(factors):
@@ -257,7 +258,7 @@ def _check(condition: bool, what: str) -> None:
 
 
 def _shapes(views: Sequence[tuple[str, str] | str], sizes: dict, path: str) -> list[Shape]:
-    """Return the (T, C) of each view that a net sees."""
+    """Return the shape of each view that a net sees."""
     shapes: list[Shape] = []
     for view in views:
         names = [view] if isinstance(view, str) else view
@@ -269,6 +270,6 @@ def _shapes(views: Sequence[tuple[str, str] | str], sizes: dict, path: str) -> l
 def _scaling(tensors: Mapping[str, Tensor], number: int, shape: Shape) -> Scaling:
     """Return the scaling of a view: per channel, or per column."""
     arrays = [tensors[f"{name}_{number}"].numpy() for name in ("mean", "scale")]
-    fits = all(a.dtype == np.float32 and a.shape in (shape, shape[1:]) for a in arrays)
+    fits = all(a.dtype == np.float32 and a.shape in (shape, shape[-1:]) for a in arrays)
     _check(fits, "scaling")
     return Scaling(*arrays)

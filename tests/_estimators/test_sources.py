@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch import nn
 
 from sklearn_gkd import GKDClassifier, GKDRegressor
@@ -27,6 +27,10 @@ def X():
 @pytest.fixture
 def clf(small):
     return GKDClassifier(small, small, priv_sources=SOURCES, random_state=0)
+
+
+def as_images(part):
+    return part.reshape(len(part), 2, 3, 2)
 
 
 def reader_of(table, sources, train=None):
@@ -74,6 +78,48 @@ def test_a_transformer_sees_the_rows_that_have_its_source(table):
     [view], seen = reader.read(table, "X_priv")
     assert view.shape == (1, 3)
     np.testing.assert_array_equal(seen, ~np.isnan(table[:, NIR]).all(axis=1))
+
+
+@pytest.mark.parametrize("transformer", ["passthrough", FunctionTransformer(as_images)])
+def test_images_are_scaled_by_channel(table, transformer):
+    [view], seen = reader_of(table, [("nir", transformer, NIR, (2, 3, 2))]).read(table, "X_priv")
+    images = table[:, NIR].reshape(120, 2, 3, 2)
+    np.testing.assert_array_equal(view.series, images)
+    known = view._replace(series=view.series[seen])
+    np.testing.assert_allclose(known.scaling().mean, images[seen].mean(axis=(0, 1, 2)), rtol=1e-5)
+
+
+def test_gaps_within_an_image_are_named(table):
+    reader = reader_of(table, [("nir", "passthrough", NIR, (2, 3, 2))])
+    row = np.flatnonzero(~np.isnan(table[:, NIR]).any(axis=1))[0]
+    table[row, 20] = np.nan
+    with pytest.raises(ValueError, match=f"row {row}.*its transformer SimpleImputer"):
+        reader.read(table, "X_priv")
+
+
+def test_what_is_anywhere_in_an_image_teaches(small):
+    """A bright square, whose place says nothing, tells the classes; X says little."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 160)
+    images = rng.normal(size=(160, 8, 8, 2))
+    for row, (top, left) in enumerate(rng.integers(0, 6, (160, 2))):
+        images[row, top : top + 3, left : left + 3] += 2 * y[row]
+    table = np.hstack([rng.normal(size=(160, 4)), images.reshape(160, -1)])
+    table[::4, 4:] = np.nan
+    X = rng.normal(size=(160, 3, 1)) + 0.2 * y[:, None, None]
+    sources = [
+        ("series", "passthrough", slice(0, 4), (2, 2)),
+        ("image", "passthrough", slice(4, None), (8, 8, 2)),
+    ]
+    sizes = {"filters": [16], "kernels": [1], "image_filters": [16], "head": 32}
+    teacher = SeriesNet("cnn", max_epochs=20, batch_size=16)
+    teacher.set_params(**{f"module__{name}": size for name, size in sizes.items()})
+    clf = GKDClassifier(teacher, small, priv_sources=sources, beta=0, random_state=0)
+    clf.fit(X[:100], y[:100], X_priv=table[:100])
+    assert clf.priv_sources_[1][3] == (8, 8, 2)
+    told = clf.teacher_predict_proba(X[100:], table[100:]).argmax(axis=1)
+    with_image = ~np.isnan(table[100:, 4])
+    assert np.mean(told[with_image] == y[100:][with_image]) > 0.85
 
 
 def test_columns_are_given_as_to_a_column_transformer(table):
@@ -190,8 +236,10 @@ def test_a_forest_sees_nan_in_the_place_of_a_source(series, table, clf):
         ([], "priv_sources is empty"),
         ([("red", "passthrough")], r"priv_sources has \('red', 'passthrough'\). Give"),
         ([("red", None, RED, 2)], "the transformer of 'red' is None"),
-        ([("red", "passthrough", RED, (1, 2, 6))], r"the shape of 'red' is \(1, 2, 6\)"),
+        ([("red", "passthrough", RED, (1, 1, 2, 6))], r"the shape of 'red' is \(1, 1, 2, 6\)"),
+        ([("red", "passthrough", RED, (2, 2, 2))], r"12 columns, .* \(H, W, C\) = \(2, 2, 2\)"),
         ([("red", "passthrough", RED, 0)], "the shape of 'red' is 0"),
+        ([("red", "passthrough", RED, ())], r"the shape of 'red' is \(\)"),
         ([("red", "passthrough", RED, 5)], "source red of X_priv has 12 columns, which shape=5"),
         ([("red", "passthrough", RED, (6, 3))], r"12 columns, but its shape is \(T, C\) = \(6, 3"),
         ([("red", "passthrough", [], 2)], "columns of the source 'red' are none"),
@@ -211,6 +259,8 @@ def test_sources_are_all_that_says_how_to_read_x_priv(series, table, clf):
             clone(clf).set_params(**other).fit(series.X, series.y, X_priv=table)
     with pytest.raises(ValueError, match=r"X_priv has shape \(120, 6, 4\), and priv_sources are"):
         clf.fit(series.X, series.y, X_priv=series.X_priv)
+    with pytest.raises(ValueError, match=r"Images are a source .* slice\(0, None\), \(6, 2, 2\)"):
+        clf.fit(series.X, series.y, X_priv=series.X_priv.reshape(120, 6, 2, 2))
     clf.fit(series.X, series.y, X_priv=table)
     with pytest.raises(ValueError, match="X_priv in fit was a table of 24 columns"):
         clf.teacher_predict_proba(series.X, table[:, :-1])

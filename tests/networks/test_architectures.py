@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from sklearn_gkd.networks import CNN, MLP, NETWORKS, MLPEnsemble
 from sklearn_gkd.networks._layers import Dropout, Linear, MemberBatchNorm, MemberLinear
@@ -92,6 +94,29 @@ def test_networks_work_for_any_length_and_number_of_views(name, n_steps):
     logits, features = net(torch.zeros(6, n_steps, 2), torch.zeros(6, 3, 5), torch.zeros(6, 1, 9))
     assert logits.shape == (6, 4)
     assert len(features) == 6
+
+
+def test_a_branch_of_images_is_convolved_and_averaged():
+    torch.manual_seed(0)
+    net = CNN([(5, 4, 3)], 2, filters=[7], kernels=[1], image_filters=[6], head=4).eval()
+    first, last = (layer for layer in net.branches[0] if isinstance(layer, nn.Conv2d))
+    images = torch.randn(2, 5, 4, 3)
+    half = functional.conv2d(images.permute(0, 3, 1, 2), first.weight, first.bias, padding=1)
+    half = functional.max_pool2d(half.relu() / np.sqrt(1 + 1e-5), 2, ceil_mode=True)
+    assert half.shape == (2, 6, 3, 2)
+    whole = functional.conv2d(half, last.weight, last.bias, padding=1)
+    expected = whole.relu().mean(dim=(2, 3)) / np.sqrt(1 + 1e-5)
+    torch.testing.assert_close(net(images)[1], expected)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [(1, 1), (3, 8)])
+def test_networks_see_images_of_any_size_beside_series(name, size):
+    net = NETWORKS[name]([(3, 2), (*size, 4)], 4)
+    logits, features = net.eval()(torch.randn(6, 3, 2), torch.randn(6, *size, 4))
+    assert logits.shape == (6, 4)
+    assert len(features) == 6
+    assert torch.isfinite(logits).all()
 
 
 def test_an_ensemble_of_a_quantity_averages_numbers():

@@ -289,13 +289,14 @@ def test_what_cannot_be_saved(series, path):
     assert not path.exists()
 
 
-def test_a_teacher_of_several_sources_is_whole(series, small, through_file):
+@pytest.mark.parametrize("late", [(3, 4), (3, 2, 2)])
+def test_a_teacher_of_several_sources_is_whole(series, small, through_file, late):
     table = series.X_priv.reshape(120, -1).copy()
     table[::5, :12] = np.nan
     table[1::5, 12:] = np.nan
     sources = [
         ("early", GapFiller(n_channels=4), slice(0, 12), 4),
-        ("late", "passthrough", list(range(12, 24)), (3, 4)),
+        ("late", "passthrough", list(range(12, 24)), late),
     ]
     clf = GKDClassifier(small, small.set_params(max_epochs=1), priv_sources=sources)
     clf.fit(series.X, series.y, X_priv=table)

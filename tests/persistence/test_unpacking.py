@@ -177,6 +177,7 @@ READER = ("model", "fitted", "priv_reader_")
 SOURCE = (*READER, "sources", 0)
 CRAFTED_TEACHERS = {
     "shape": (set_in(*SOURCE, "shape", value=[4, 6]), "scaling|names of the weights"),
+    "no image": (set_in(*SOURCE, "shape", value=[1, 4, 3, 2]), r"sources\.0\.shape"),
     "sources": (set_in(*READER, "sources", value=[]), r"priv_reader_\.sources"),
     "column numbers": (set_in(*SOURCE, "columns", value=[-1]), r"sources\.0\.columns"),
     "name": (set_in(*SOURCE, "name", value=1), r"sources\.0\.name"),
