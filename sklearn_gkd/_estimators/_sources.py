@@ -173,8 +173,8 @@ class Source:
             found = f"{n_columns} columns" if shape is None else f"series of {shape_text(shape)}"
             expected = "X_priv in fit had" if self.columns is None else "its shape is"
             raise ValueError(
-                f"{name} has {found}, but {expected} {shape_text(self.shape)}. Give what is of that "
-                "shape, or correct it."
+                f"{name} has {found}, but {expected} {shape_text(self.shape)}. Give what is of "
+                "that shape, or correct it."
             )
 
     def _fitted_state(self) -> dict[str, Attribute]:
