@@ -47,24 +47,30 @@ class Coverage(NamedTuple):
 
 def coverage_of(stack: xarray.DataArray, polygons, size: int) -> Coverage:
     """Return which pixels each object covers; warn of those that cover none."""
-    if polygons.crs is None:
-        raise ValueError("polygons have no CRS. Give them one: polygons.set_crs(32630).")
-    check_index(polygons)
-    shapes = _as_one_kind(polygons.geometry.to_crs(stack.rio.crs))
-    empty = (shapes.isna() | shapes.is_empty).to_numpy()
-    kinds = np.where(empty, "", shapes.geom_type.astype(object))
-    _refuse_lines(polygons.index, kinds)
-    invalid = np.isin(kinds, POLYGONS) & ~shapely.is_valid(shapes.to_numpy())
-    areal = np.flatnonzero(np.isin(kinds, POLYGONS) & ~invalid)
-    points = np.flatnonzero(np.isin(kinds, POINTS))
+    shapes = usable_shapes(polygons, stack.rio.crs)
+    areal = np.flatnonzero(shapes.geom_type.isin(POLYGONS))
+    points = np.flatnonzero(shapes.geom_type.isin(POINTS))
     parts = [_of_polygons(stack, shapes, areal), _of_points(stack, shapes, points, size)]
     coverage = Coverage(*map(np.concatenate, zip(*parts, strict=True)))
     reached = np.isin(np.arange(len(shapes)), coverage.objects)
-    names = polygons.index
+    warn_of("outside of the stack", shapes.index[shapes.notna() & ~reached])
+    return coverage
+
+
+def usable_shapes(polygons, crs) -> geopandas.GeoSeries:
+    """Return polygons and points in a CRS; warn of empty and invalid ones, which become None."""
+    if polygons.crs is None:
+        raise ValueError("polygons have no CRS. Give them one: polygons.set_crs(32630).")
+    check_index(polygons)
+    shapes = _as_one_kind(polygons.geometry.to_crs(crs))
+    empty = shapes.isna() | shapes.is_empty
+    _refuse_lines(shapes[~empty].geom_type)
+    invalid = shapes.geom_type.isin(POLYGONS) & ~shapes.is_valid & ~empty
+    names = shapes.index
     warn_of("empty", names[empty])
     warn_of("invalid (mend them by polygons.set_geometry(polygons.make_valid()))", names[invalid])
-    warn_of("outside of the stack", names[~reached & ~invalid & ~empty])
-    return coverage
+    shapes[empty | invalid] = None
+    return shapes
 
 
 def means_of(
@@ -81,6 +87,13 @@ def means_of(
         weights[objects] += shares
     means = np.divide(sums, weights, out=np.full(shape, np.nan), where=weights > 0)
     return pixels.back(means)
+
+
+def tile_size(stack: xarray.DataArray) -> tuple[int, int]:
+    """Return height and width of the tiles of an image that are read at once."""
+    chunks = stack.chunksizes or {"y": (0,), "x": (0,)}
+    height, width = (max(CHUNK[name], chunks[name][0]) for name in ("y", "x"))
+    return height, width
 
 
 def _sums_in(stack: xarray.DataArray, tile: Coverage, pixels: PixelValues) -> Any:
@@ -134,14 +147,13 @@ def _of_collection(collection: Any) -> Any:
     return shapely.Polygon()
 
 
-def _refuse_lines(names: pd.Index, kinds: np.ndarray) -> None:
-    others = ~np.isin(kinds, ["", *POLYGONS, *POINTS])
-    if others.any():
-        names = names[others]
-        shown = ", ".join(str(name) for name in names[:20])
+def _refuse_lines(kinds: pd.Series) -> None:
+    lines = kinds[~kinds.isin([*POLYGONS, *POINTS])]
+    if len(lines):
+        shown = ", ".join(str(name) for name in lines.index[:20])
         raise ValueError(
-            f"polygons has {counted(len(names), 'line')}; a line covers no pixel: {shown} "
-            f"({kinds[others][0]}). Leave lines out, or give them a width: polygons.buffer(10)."
+            f"polygons has {counted(len(lines), 'line')}; a line covers no pixel: {shown} "
+            f"({lines.iloc[0]}). Leave lines out, or give them a width: polygons.buffer(10)."
         )
 
 
@@ -189,8 +201,7 @@ def _of_points(
 
 def _tiles(stack: xarray.DataArray, coverage: Coverage) -> Iterator[Coverage]:
     """Yield the pairs whose pixels lie in a tile of the image that is read at once."""
-    chunks = stack.chunksizes or {"y": (0,), "x": (0,)}
-    height, width = (max(CHUNK[name], chunks[name][0]) for name in ("y", "x"))
+    height, width = tile_size(stack)
     tile = (coverage.rows // height) * (stack.sizes["x"] // width + 1) + coverage.columns // width
     order = np.argsort(tile, kind="stable")
     for which in np.split(order, np.flatnonzero(np.diff(tile[order])) + 1):

@@ -75,6 +75,15 @@ def _shifted(stack: xarray.DataArray, offset: float | Sequence[float]) -> xarray
     return stack + xarray.DataArray(np.broadcast_to(offsets, n_dates), dims="time")
 
 
+def refuse_classes(bands: Sequence[str]) -> None:
+    """Raise an error that names the first band that holds classes or flags."""
+    for band in filter(is_categorical, bands):
+        raise ValueError(
+            f"{band} holds classes or flags, not quantities. Give mask={band!r} to leave pixels "
+            f"out by it, or the stack without it: stack.drop_sel(band={band!r})."
+        )
+
+
 def indices_of(stack: xarray.DataArray, indices: Sequence[str]) -> SpectralIndices | None:
     """Return what appends spectral indices to pixels (n, 1, C), None where there are none."""
     if len(indices) == 0:
@@ -95,13 +104,7 @@ class PixelValues:
 
     def __init__(self, stack: xarray.DataArray, indices: Sequence[str], average: str):
         bands = stack["band"].to_numpy().tolist()
-        for band in bands:
-            if is_categorical(band):
-                raise ValueError(
-                    f"{band} holds classes or flags, which have no mean. Give mask={band!r} to "
-                    "leave pixels out by it, or the stack without it: "
-                    f"stack.drop_sel(band={band!r})."
-                )
+        refuse_classes(bands)
         in_power = [average == "power" and is_radar(band) for band in bands]
         self.in_power = np.array(in_power + [False] * len(indices))
         self.indices = indices_of(stack, indices)

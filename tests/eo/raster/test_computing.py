@@ -16,7 +16,7 @@ import dask.array  # noqa: E402
 from sklearn_gkd.eo.raster import _computing as computing  # noqa: E402
 from sklearn_gkd.eo.raster import _coverage as coverage  # noqa: E402
 from sklearn_gkd.eo.raster import _maps as maps  # noqa: E402
-from sklearn_gkd.eo.raster import object_series, predict_map  # noqa: E402
+from sklearn_gkd.eo.raster import object_patches, object_series, predict_map  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -127,6 +127,13 @@ def test_objects_when_a_worker_dies(cluster, stack, fields, dies_once):
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
     cluster.wait_for_workers(2, timeout=60)
     assert len(before & processes(cluster)) == 1
+
+
+def test_patches_by_a_cluster(cluster, stack, fields):
+    inside = fields.drop("partly outside")
+    with cluster.as_current():
+        found = object_patches(stack, inside, 20)
+    pd.testing.assert_frame_equal(found, object_patches(stack.compute(), inside, 20))
 
 
 def test_what_travels(cluster, stack, fields, tmp_path, monkeypatch):
