@@ -1,4 +1,4 @@
-"""scikit-learn's private names, and shims for its versions: the only module that imports them."""
+"""Private names of scikit-learn, and shims for its versions: no other module imports them."""
 
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.base import _fit_context as fit_context

@@ -36,8 +36,10 @@ def hold_out(y, fraction, *, groups=None, random_state=None):
 
     Returns
     -------
-    kept, held_out : ndarray of int
-        Sorted row indices.
+    kept : ndarray of int
+        Sorted row indices of those that are kept.
+    held_out : ndarray of int
+        Sorted row indices of those that are held out.
 
     Raises
     ------
