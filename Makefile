@@ -29,6 +29,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/numpydoc lint $$(find sklearn_gkd -name "*.py")
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,4 +1,6 @@
 import platform
+import re
+from pathlib import Path
 
 import numpy as np
 import sklearn
@@ -6,6 +8,8 @@ import torch
 
 import sklearn_gkd
 from sklearn_gkd import _versions, show_versions
+
+ROOT = Path(sklearn_gkd.__file__).parents[1]
 
 
 def test_versions_are_those_of_what_runs(capsys, monkeypatch):
@@ -23,3 +27,13 @@ def test_versions_are_those_of_what_runs(capsys, monkeypatch):
     ):
         assert line in lines
     assert any(line.startswith(f"python: {platform.python_version()}") for line in lines)
+
+
+def test_files_agree_on_the_version_and_its_day():
+    def written(file, pattern):
+        return re.search(pattern, (ROOT / file).read_text(), re.MULTILINE).groups()
+
+    of_release = written("CHANGELOG.md", r"^## (\d\S*) - (\S+)$")
+    assert of_release == written("CITATION.cff", r"^version: (.+)\ndate-released: (.+)$")
+    assert of_release[:1] == written("pyproject.toml", r'^version = "(.+)"$')
+    assert of_release[0] == sklearn_gkd.__version__

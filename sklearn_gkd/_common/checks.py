@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -27,7 +28,7 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun[:-1]}ies" if noun.endswith("ry") else f"{n} {noun}s"
 
 
-def as_numbers(values, name: str) -> np.ndarray:
+def as_numbers(values: Any, name: str) -> np.ndarray:
     """Return a sequence of finite numbers; texts, which equal no number, are an error."""
     numbers = np.asarray(values)
     if numbers.size == 0 and numbers.ndim == 1:

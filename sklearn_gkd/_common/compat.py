@@ -1,4 +1,6 @@
-"""scikit-learn's private names, and shims for its versions: the only module that imports them."""
+"""Private names of scikit-learn, and shims for its versions: no other module imports them."""
+
+from typing import Any
 
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.base import _fit_context as fit_context
@@ -26,18 +28,18 @@ except ImportError:
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands in for scikit-learn's before 1.9, where no callbacks can be set."""
 
-        def _init_callback_context(self, max_subtasks):
+        def _init_callback_context(self, max_subtasks: int | None) -> "_Silence":
             return _Silence()
 
 
 class _Silence:
-    def subcontext(self, **kwargs):
+    def subcontext(self, **kwargs: Any) -> "_Silence":
         return self
 
-    def call_on_fit_task_begin(self, **kwargs):
+    def call_on_fit_task_begin(self, **kwargs: Any) -> "_Silence":
         return self
 
-    def call_on_fit_task_end(self, **kwargs):
+    def call_on_fit_task_end(self, **kwargs: Any) -> bool:
         return False
 
 

@@ -17,7 +17,7 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path to write to, and put that file in the place of `path` when it is complete.
 
     It lies beside `path` and ends as it does. Where the block raises, it is removed, and `path`
@@ -34,7 +34,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         partial_path.unlink(missing_ok=True)
 
 
-def write_whole(path: str | os.PathLike, data: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file that is there as a whole, or as it was before."""
     with replacing(path) as partial_path:
         partial_path.write_bytes(data)

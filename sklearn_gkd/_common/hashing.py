@@ -208,7 +208,7 @@ def _of_pickled(content: Any) -> Iterator[Any]:
     yield from (list(items or ()), list(pairs or ()))
 
 
-def _sorted(attributes: dict, without: Collection[str] = ()) -> list:
+def _sorted(attributes: dict[Any, Any], without: Collection[str] = ()) -> list[Any]:
     """Return names and values by name, for unpickling may change their order."""
     names = sorted(set(attributes).difference(without), key=str)
     return [part for name in names for part in (name, attributes[name])]

@@ -54,7 +54,7 @@ def read_channels(
     return len(bands)
 
 
-def _by_time(dates: Iterable[str], parts: list[re.Match]) -> list[str]:
+def _by_time(dates: Iterable[str], parts: list[re.Match[str]]) -> list[str]:
     """Return dates in order; days of the year as they are where they go once over New Year."""
     dates = list(dates)
     if any(part[3] for part in parts):

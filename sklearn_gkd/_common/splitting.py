@@ -4,6 +4,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 from sklearn.model_selection import (
     GroupShuffleSplit,
     PredefinedSplit,
@@ -19,7 +20,13 @@ from sklearn_gkd._common.targets import strata
 GROUPED_DRAWS = 200
 
 
-def hold_out(y, fraction, *, groups=None, random_state=None):
+def hold_out(
+    y: Any,
+    fraction: float,
+    *,
+    groups: Any = None,
+    random_state: int | RandomState | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Split rows into those that are kept and those that are held out.
 
     Parameters
@@ -36,8 +43,10 @@ def hold_out(y, fraction, *, groups=None, random_state=None):
 
     Returns
     -------
-    kept, held_out : ndarray of int
-        Sorted row indices.
+    kept : ndarray of int
+        Sorted row indices of those that are kept.
+    held_out : ndarray of int
+        Sorted row indices of those that are held out.
 
     Raises
     ------
@@ -56,21 +65,23 @@ def hold_out(y, fraction, *, groups=None, random_state=None):
         return _hold_out_groups(y, fraction, groups, random_state)
     rng = check_random_state(random_state)
     classes, codes = np.unique(y, return_inverse=True)
-    held_out = [
+    drawn = [
         rng.permutation(rows)[: np.clip(round(fraction * len(rows)), 1, len(rows) - 1)]
         for rows in (np.flatnonzero(codes == code) for code in range(len(classes)))
         if len(rows) >= 2
     ]
-    if not held_out:
+    if not drawn:
         raise ValueError(
             f"y has {len(y)} rows of {len(classes)} classes, so that no class has two rows to "
             "hold one out. Give more rows of each class."
         )
-    held_out = np.sort(np.concatenate(held_out))
+    held_out = np.sort(np.concatenate(drawn))
     return np.setdiff1d(np.arange(len(y)), held_out), held_out
 
 
-def _hold_out_groups(y, fraction, groups, random_state):
+def _hold_out_groups(
+    y: np.ndarray, fraction: float, groups: Any, random_state: int | RandomState | None
+) -> tuple[np.ndarray, np.ndarray]:
     with naming("groups"):
         check_consistent_length(y, groups)
         n_groups = len(np.unique(groups))

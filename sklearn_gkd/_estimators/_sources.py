@@ -190,7 +190,7 @@ class Source:
         if self.transformer is not None:
             return f"That is what {self.transformer} returned, which must fill all gaps."
         if self.shape is not None and len(self.shape) == 3:
-            return "Fill the gaps first: give as its transformer SimpleImputer(), or another."
+            return "Fill the gaps first: give as its transformer SimpleImputer, or another."
         n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
         where = "priv_transformer=" if self.columns is None else "as its transformer "
         return (

@@ -21,7 +21,7 @@ PAIRS = {"X_unlabeled": "X_s1", "X_priv_unlabeled": "X_s2"}
 FORMAT = "load_sits describes the format; numpy.savez writes it"
 
 
-def load_sits(path: str | os.PathLike) -> Bunch:
+def load_sits(path: str | os.PathLike[str]) -> Bunch:
     """Load radar and optical series of the same objects from an npz file.
 
     Nothing is ever unpickled. Arrays of other names in the file are left there.

@@ -1,6 +1,7 @@
 """Fetch radar and optical series of French parcels."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ CLASSES = {  # by the leading digits of WorldCereal's crop code; the longest tha
 }
 
 
-def fetch_french_parcels(data_home: str | os.PathLike | None = None) -> Bunch:
+def fetch_french_parcels(data_home: str | os.PathLike[str] | None = None) -> Bunch:
     """Fetch radar and optical series of 487 French parcels of 2023, with their declared crop.
 
     The file (0.6 MB) is downloaded once, checked and kept. Its source is WorldCereal, under the
@@ -91,7 +92,7 @@ def fetch_french_parcels(data_home: str | os.PathLike | None = None) -> Bunch:
     return _series(pd.read_parquet(_download(data_home)))
 
 
-def _download(data_home: str | os.PathLike | None) -> Path:
+def _download(data_home: str | os.PathLike[str] | None) -> Path:
     with missing_extra("geo", "fetch_french_parcels"):
         import pooch
         import pyarrow.parquet  # noqa: F401
@@ -121,7 +122,7 @@ def _series(observations: pd.DataFrame) -> Bunch:
     parcel = parcels.index.get_indexer(observations["sample_id"])
     step = np.searchsorted(dates, observations["timestamp"])
 
-    def stack(columns) -> np.ndarray:
+    def stack(columns: Collection[str]) -> np.ndarray:
         values = observations[list(columns)].to_numpy(np.float64)
         series = np.full((len(parcels), len(dates), len(columns)), np.nan)
         series[parcel, step] = np.where(values == NO_DATA, np.nan, values)

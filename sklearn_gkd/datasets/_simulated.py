@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.random import RandomState
 from scipy.signal import lfilter
 from scipy.special import expit, logit
 from sklearn.utils import Bunch, check_random_state
@@ -107,7 +108,13 @@ class Weather(NamedTuple):
     },
     prefer_skip_nested_validation=True,
 )
-def make_sits(n_samples=8597, *, cloud_fraction=0.0, n_unlabeled=0, random_state=None) -> Bunch:
+def make_sits(
+    n_samples: int = 8597,
+    *,
+    cloud_fraction: float = 0.0,
+    n_unlabeled: int = 0,
+    random_state: int | RandomState | None = None,
+) -> Bunch:
     """Simulate radar and optical series of a landscape like the Dordogne, in 2016.
 
     This is a simulation, for trying the method out where no data is at hand. Its classes, counts,
@@ -201,7 +208,9 @@ def make_sits(n_samples=8597, *, cloud_fraction=0.0, n_unlabeled=0, random_state
     return sits
 
 
-def _objects(y: np.ndarray, cell: np.ndarray, weather: Weather, rng):
+def _objects(
+    y: np.ndarray, cell: np.ndarray, weather: Weather, rng: RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the radar (n, 31, 2) and the cloudless optical series (n, 23, 5) of objects.
 
     Each is its own cover and, in part, a neighbour's: outlines are never quite right.
@@ -231,7 +240,7 @@ def _iso(days: np.ndarray) -> np.ndarray:
     return (np.datetime64("2016-01-01") + days).astype(str)
 
 
-def _weather(rng) -> Weather:
+def _weather(rng: RandomState) -> Weather:
     # Rain comes and dries up within weeks; most of it falls on the whole region.
     rain = lfilter([1], [1, -0.93], rng.normal(size=(1 + N_CELLS, 366)))[:, DAYS]
     season = 0.25 * np.cos(2 * np.pi * (DAYS - 20) / 366)
@@ -239,7 +248,7 @@ def _weather(rng) -> Weather:
     return Weather(rng.normal(0, 4, N_CELLS), moisture.clip(-0.5, 0.5))
 
 
-def _draw_cover(y: np.ndarray, rng) -> np.ndarray:
+def _draw_cover(y: np.ndarray, rng: RandomState) -> np.ndarray:
     """Draw the index of a type of cover for each object."""
     cover = np.empty(len(y), dtype=int)
     for name in CLASS_COUNTS:
@@ -250,7 +259,9 @@ def _draw_cover(y: np.ndarray, rng) -> np.ndarray:
     return cover
 
 
-def _observe(cover: np.ndarray, cell: np.ndarray, weather: Weather, rng):
+def _observe(
+    cover: np.ndarray, cell: np.ndarray, weather: Weather, rng: RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """Return radar power (n, 31, 2) and reflectance (n, 23, 4) of pure objects, without noise."""
     types = pd.DataFrame(COVERS).iloc[cover]
     grounds = pd.DataFrame.from_dict(GROUNDS, orient="index").loc[types["ground"]]
@@ -262,7 +273,7 @@ def _observe(cover: np.ndarray, cell: np.ndarray, weather: Weather, rng):
     return power, _optical(green_s2, wet_s2, types, grounds, rng)
 
 
-def _green_cover(types: pd.DataFrame, delay: np.ndarray, rng) -> np.ndarray:
+def _green_cover(types: pd.DataFrame, delay: np.ndarray, rng: RandomState) -> np.ndarray:
     """Return the green cover (n, n_days), 0 to 1, of each object: a double logistic."""
     n = len(types)
     density = rng.normal(0, 0.3, n)
@@ -277,7 +288,13 @@ def _green_cover(types: pd.DataFrame, delay: np.ndarray, rng) -> np.ndarray:
     return winter + (summer - winter) * season
 
 
-def _radar(green, wet, types, grounds, rng) -> np.ndarray:
+def _radar(
+    green: np.ndarray,
+    wet: np.ndarray,
+    types: pd.DataFrame,
+    grounds: pd.DataFrame,
+    rng: RandomState,
+) -> np.ndarray:
     """Return linear power (n, T, 2) of VV and VH: the water cloud model."""
     n = len(types)
     wood = types["wood"].to_numpy()[:, None]
@@ -290,7 +307,13 @@ def _radar(green, wet, types, grounds, rng) -> np.ndarray:
     return mixed * 10 ** (level / 10)
 
 
-def _optical(green, wet, types, grounds, rng) -> np.ndarray:
+def _optical(
+    green: np.ndarray,
+    wet: np.ndarray,
+    types: pd.DataFrame,
+    grounds: pd.DataFrame,
+    rng: RandomState,
+) -> np.ndarray:
     """Return reflectance (n, T, 4) of B2, B3, B4 and B8: leaves and ground by their cover."""
     n = len(types)
     green, wet = green[:, :, None], wet[:, :, None]
@@ -301,12 +324,12 @@ def _optical(green, wet, types, grounds, rng) -> np.ndarray:
     return green * leaf * of_leaf + (1 - green) * ground * of_ground
 
 
-def _speckle(power: np.ndarray, looks: float, rng) -> np.ndarray:
+def _speckle(power: np.ndarray, looks: float, rng: RandomState) -> np.ndarray:
     """Multiply power by gamma-distributed speckle of mean 1 and variance 1 / looks."""
     return power * rng.gamma(looks, 1 / looks, size=power.shape)
 
 
-def _atmosphere(reflectance: np.ndarray, rng) -> np.ndarray:
+def _atmosphere(reflectance: np.ndarray, rng: RandomState) -> np.ndarray:
     """Add residual haze, stronger in the blue, and noise."""
     n, n_dates, _ = reflectance.shape
     haze = rng.exponential(60, size=(n, n_dates, 1)) * np.array([1.5, 1.1, 0.9, 0.6])
@@ -319,7 +342,7 @@ def _with_ndvi(reflectance: np.ndarray) -> np.ndarray:
     return np.concatenate([reflectance, ndvi], axis=2)
 
 
-def _clouds(of_cell: np.ndarray, fraction: float, rng) -> np.ndarray:
+def _clouds(of_cell: np.ndarray, fraction: float, rng: RandomState) -> np.ndarray:
     """Return a mask (n, T) of the cloudy acquisitions, by how cloudy each object's cell is."""
     cloudiness = of_cell + rng.normal(size=of_cell.shape)
     return cloudiness > np.quantile(cloudiness, 1 - fraction)

@@ -55,7 +55,7 @@ class Unsaved:
     def __init__(self, description: str):
         self.description = description
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<not saved: {self.description}>"
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 KINDS = "biufMO"  # of dtype
 
 
-def pack_labels(labels: pd.Index) -> dict:
+def pack_labels(labels: pd.Index) -> dict[str, Any]:
     """Return labels as JSON, or raise an error where they would not be read back as the same."""
     try:
         packed = {
@@ -29,7 +29,7 @@ def pack_labels(labels: pd.Index) -> dict:
     return packed
 
 
-def unpack_labels(packed: dict) -> pd.Index:
+def unpack_labels(packed: dict[str, Any]) -> pd.Index:
     """Return the labels that `pack_labels` made JSON of."""
     values = [_unpack(value) for value in packed["values"]]
     if packed["levels"] > 1:

@@ -116,7 +116,7 @@ class _Predict(_OfNet):
         return (numbers * self.scale + self.mean).float()
 
 
-def _input_shape(before: list, last: NetEstimator) -> tuple[int, ...]:
+def _input_shape(before: list[Any], last: NetEstimator) -> tuple[int, ...]:
     """Return the shape of a row of X: a table where fit saw one, or where a step reshapes one."""
     mean = getattr(last, last._predicts_with).module_.mean_0
     of_columns = last.n_channels is not None or hasattr(last, "feature_names_in_")
@@ -153,7 +153,7 @@ def _labels(classes: np.ndarray) -> np.ndarray:
 
 
 @plain_torch()
-def to_onnx(estimator: BaseEstimator, path: str | os.PathLike) -> None:
+def to_onnx(estimator: BaseEstimator, path: str | os.PathLike[str]) -> None:
     """Write the student, with its scaling and the steps before it, as an ONNX model.
 
     The model has one input, ``X``, float32 of any number of rows: a table (n, T * C) where the

@@ -56,7 +56,7 @@ class Packer:
         self.name_of = {cls: name for name, cls in named_classes(networks).items()}
         self.with_teacher = with_teacher
 
-    def model(self, estimator: Any) -> dict:
+    def model(self, estimator: Any) -> dict[str, Any]:
         """Return the estimator that `save_model` is given."""
         _check_can_be_saved(estimator)
         last = _last_step(estimator)
@@ -67,7 +67,7 @@ class Packer:
             )
         return self.estimator(estimator)
 
-    def estimator(self, estimator: Any, prefix: str = "") -> dict:
+    def estimator(self, estimator: Any, prefix: str = "") -> dict[str, Any]:
         """Return class, parameters and what was fitted; tensors are named by the prefix."""
         return {**self._unfitted(estimator), "fitted": self._fitted(estimator, prefix)}
 
@@ -106,7 +106,7 @@ class Packer:
         except TypeError:
             return {"unsaved": repr(value)}
 
-    def _unfitted(self, estimator: Any) -> dict:
+    def _unfitted(self, estimator: Any) -> dict[str, Any]:
         """Return class and parameters; what is no plain value is described, or a TypeError."""
         write = self.plain if needs_parameters(type(estimator)) else self._plain_or_described
         params = {}
@@ -125,7 +125,7 @@ class Packer:
                 ) from None
         return {"class": type(estimator).__name__, "params": params}
 
-    def _fitted(self, owner: Any, prefix: str) -> dict:
+    def _fitted(self, owner: Any, prefix: str) -> dict[str, Any]:
         """Return the attributes that an object's class declares, or those of a Pipeline's steps."""
         if isinstance(owner, Pipeline):
             return {
@@ -165,7 +165,7 @@ class Packer:
                 return [self._fitted(part, f"{path}.{i}.") for i, part in enumerate(value)]
         raise NotImplementedError(attribute)
 
-    def _labels(self, labels: np.ndarray) -> dict:
+    def _labels(self, labels: np.ndarray) -> dict[str, Any]:
         if labels.dtype.kind not in PLAIN + "O":
             raise ValueError(
                 f"classes_ have dtype {labels.dtype}, which save_model does not write. Fit on "
@@ -173,7 +173,7 @@ class Packer:
             )
         return {"dtype": labels.dtype.str, "values": self.plain(labels.tolist())}
 
-    def _net(self, net: Any, path: str) -> dict:
+    def _net(self, net: Any, path: str) -> dict[str, Any]:
         if not isinstance(net, NeuralNet):
             raise ValueError(
                 f"teacher=True, but {path} is {net!r}, and only a net can be written. Leave it "
@@ -200,7 +200,7 @@ class Packer:
         ]
         return {**packed, "history": history}
 
-    def _transformer(self, transformer: Any, path: str) -> dict:
+    def _transformer(self, transformer: Any, path: str) -> dict[str, Any]:
         try:
             _check_can_be_saved(transformer)
             return self.estimator(transformer, f"{path}.")
@@ -229,7 +229,7 @@ def _check_can_be_saved(estimator: Any) -> None:
     check_is_fitted(estimator)
 
 
-def _listed(values: Any) -> list | tuple:
+def _listed(values: Any) -> list[Any] | tuple[Any, ...]:
     """Return the values of an array-like in a list, dates as ISO strings; a tuple stays one."""
     if not isinstance(values, (list, tuple, pd.Index, pd.Series)):
         values = np.asarray(values)

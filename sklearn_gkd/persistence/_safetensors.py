@@ -23,7 +23,7 @@ FORMAT = 1
 
 def save_model(
     estimator: BaseEstimator,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     teacher: bool = False,
     networks: Networks | None = None,
@@ -93,7 +93,7 @@ def save_model(
 
 
 @plain_torch()
-def load_model(path: str | os.PathLike, *, networks: Networks | None = None) -> Any:
+def load_model(path: str | os.PathLike[str], *, networks: Networks | None = None) -> Any:
     """Read a model that `save_model` wrote; nothing in the file is run, whatever it says.
 
     The estimator predicts bit for bit as the saved one did (with the same versions, on the same

@@ -52,14 +52,14 @@ class Unpacker:
         self.tensors = dict(tensors)
         self.classes = named_classes(networks)
 
-    def model(self, packed: dict) -> Any:
+    def model(self, packed: dict[str, Any]) -> Any:
         """Return the fitted estimator; refuse tensors that it does not need."""
         estimator = self.estimator(packed)
         if self.tensors:
             raise ValueError(f"it has tensors that nothing needs: {sorted(self.tensors)}")
         return estimator
 
-    def estimator(self, packed: dict, prefix: str = "") -> Any:
+    def estimator(self, packed: dict[str, Any], prefix: str = "") -> Any:
         """Return a fitted estimator, whose tensors are named by the prefix."""
         estimator = self._unfitted(packed)
         self._restore(estimator, packed["fitted"], prefix, {})
@@ -95,7 +95,7 @@ class Unpacker:
             )
         return self.classes[name]
 
-    def _unfitted(self, packed: dict) -> Any:
+    def _unfitted(self, packed: dict[str, Any]) -> Any:
         name = packed["class"]
         if name not in ESTIMATORS:
             raise ValueError(f"it names the class {name!r}, which is none of {list(ESTIMATORS)}")
@@ -110,7 +110,9 @@ class Unpacker:
         validate_parameter_constraints(cls._parameter_constraints, known, cls.__name__)
         return cls(**params)
 
-    def _restore(self, owner: Any, packed: dict, prefix: str, sizes: dict[str, Any]) -> None:
+    def _restore(
+        self, owner: Any, packed: dict[str, Any], prefix: str, sizes: dict[str, Any]
+    ) -> None:
         """Set the attributes that an object's class declares, or those of a Pipeline's steps."""
         if isinstance(owner, Pipeline):
             steps = dict(fitted_steps(owner))
@@ -130,7 +132,9 @@ class Unpacker:
             elif not attribute.optional and (with_teacher or not attribute.of_teacher):
                 raise ValueError(f"it has no {prefix}{name}")
 
-    def _attribute(self, packed: Any, attribute: Attribute, path: str, sizes: dict) -> Any:
+    def _attribute(
+        self, packed: Any, attribute: Attribute, path: str, sizes: dict[str, Any]
+    ) -> Any:
         match attribute:
             case Sizes(names):
                 _check(type(packed) is list, path)
@@ -183,7 +187,7 @@ class Unpacker:
                 return parts
         raise NotImplementedError(attribute)
 
-    def _part(self, packed: dict, cls: type, path: str, sizes: dict) -> Any:
+    def _part(self, packed: dict[str, Any], cls: type, path: str, sizes: dict[str, Any]) -> Any:
         part: Any = object.__new__(cls)
         vars(part).update(dict.fromkeys(part._fitted_state()))
         self._restore(part, packed, f"{path}.", sizes)
@@ -199,7 +203,7 @@ class Unpacker:
             )
         return values.numpy()
 
-    def _numbers(self, path: str, size: str, sizes: dict) -> np.ndarray:
+    def _numbers(self, path: str, size: str, sizes: dict[str, Any]) -> np.ndarray:
         _check(path in self.tensors, path)
         numbers = self.tensors.pop(path)
         n_numbers = numbers.numel()
@@ -207,14 +211,16 @@ class Unpacker:
         _check(sizes.setdefault(size, n_numbers) == n_numbers, path)
         return numbers.numpy()
 
-    def _labels(self, packed: dict, path: str) -> np.ndarray:
+    def _labels(self, packed: dict[str, Any], path: str) -> np.ndarray:
         dtype = np.dtype(packed["dtype"])
         _check(dtype.kind in PLAIN + "O" and dtype.itemsize < 10**6, path)
         labels = np.array(self.value(packed["values"]), dtype=dtype)
         _check(labels.ndim == 1 and 1 < len(labels) == len(set(labels.tolist())), path)
         return labels
 
-    def _net(self, packed: dict, path: str, shapes: list[Shape], n_classes: int) -> NeuralNet:
+    def _net(
+        self, packed: dict[str, Any], path: str, shapes: list[Shape], n_classes: int
+    ) -> NeuralNet:
         tensors = {
             name.removeprefix(f"{path}."): self.tensors.pop(name)
             for name in list(self.tensors)
@@ -257,7 +263,9 @@ def _check(condition: bool, what: str) -> None:
         raise ValueError(f"its {what} cannot be what save_model wrote")
 
 
-def _shapes(views: Sequence[tuple[str, str] | str], sizes: dict, path: str) -> list[Shape]:
+def _shapes(
+    views: Sequence[tuple[str, str] | str], sizes: dict[str, Any], path: str
+) -> list[Shape]:
     """Return the shape of each view that a net sees."""
     shapes: list[Shape] = []
     for view in views:

@@ -113,3 +113,18 @@ def test_the_reference_has_every_public_name():
         if not ismodule(getattr(room, name))
     }
     assert listed == public
+
+
+def test_pre_commit_runs_what_lint_runs():
+    def pairs(pattern, file):
+        return dict(re.findall(pattern, (ROOT / file).read_text(), re.MULTILINE))
+
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    commands = set(re.findall(r"\$\(BIN\)/(\S+)", lint))
+    tools = {command.replace("lint-imports", "import-linter") for command in commands}
+    pinned = pairs(r"^(\S+)==(\S+)$", "constraints.txt")
+    hooks = pairs(
+        r"repo: \S+/(?:mirrors-)?(\S+?)(?:-pre-commit)?\n +rev: v(\S+)", ".pre-commit-config.yaml"
+    )
+    assert hooks.keys() & pinned.keys() == tools
+    assert {tool: hooks[tool] for tool in tools} == {tool: pinned[tool] for tool in tools}
