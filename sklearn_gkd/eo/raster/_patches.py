@@ -65,7 +65,7 @@ def object_patches(
         Polygons or points. Its index names the objects. It is reprojected to the stack's CRS.
     size : int
         Pixels along a side of a patch.
-    offset, mask, mask_values, mask_bits
+    offset, mask, mask_values, mask_bits : optional
         As in `object_series`. Masked pixels are NaN.
 
     Returns
