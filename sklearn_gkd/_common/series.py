@@ -156,8 +156,8 @@ def _refuse_what_is_no_array(X: Any, name: str) -> None:
 
 
 def shape_text(shape: Shape) -> str:
-    """Return what to call the shape of a view's rows in an error."""
-    return f"({'T' if len(shape) == 2 else 'H, W'}, C) = {shape}"
+    """Return what the rows of a view are, for an error."""
+    return f"{'series of (T' if len(shape) == 2 else 'images of (H, W'}, C) = {shape}"
 
 
 def _shape_of(part: Any) -> tuple[int, ...] | str:
@@ -170,12 +170,13 @@ def _shape_of(part: Any) -> tuple[int, ...] | str:
 def series_shape(
     n_columns: int, shape: Shape | None, n_channels: int | None, name: str, parameter: str
 ) -> Shape:
-    """Return the (T, C) of a view that came as a table of n_columns or, in 3-D, with a shape."""
+    """Return the shape of a view's rows, which came as n_columns or with a shape."""
     if shape is not None:
-        if n_channels not in (None, shape[1]):
+        if n_channels not in (None, shape[-1]):
+            kind = f"{len(shape) + 1}-D"
             raise ValueError(
-                f"{name} is 3-D with {shape[1]} channels, but {parameter}={n_channels}. "
-                f"A 3-D {name} does not need {parameter}: leave it at None."
+                f"{name} is {kind} with {shape[-1]} channels, but {parameter}={n_channels}. "
+                f"A {kind} {name} does not need {parameter}: leave it at None."
             )
         return shape
     if n_channels is None:

@@ -87,6 +87,13 @@ def has_information(X_priv: Any, name: str = "X_priv") -> np.ndarray:
     """Return a mask of the rows that are not NaN throughout."""
     if issparse(X_priv):
         raise TypeError(f"{name} is a sparse matrix. Give an array: {name}.toarray().")
+    X_priv = as_array(X_priv, name)
+    if len(X_priv.shape) == 4:
+        raise ValueError(
+            f"{name} has 4 dimensions. Images are a source of a table: give "
+            f"{name}.reshape(len({name}), -1), and priv_sources=[('image', 'passthrough', "
+            f"slice(0, None), {tuple(X_priv.shape[1:])})]."
+        )
     table, _ = as_table(X_priv, name)
     if len(table.shape) != 2:
         raise ValueError(

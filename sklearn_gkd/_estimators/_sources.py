@@ -1,5 +1,6 @@
 """Sources of privileged information: X_priv as a whole, or parts of it, each read by itself."""
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
@@ -125,10 +126,9 @@ class Source:
             known = safe_indexing(part, rows)
             if self.transformer is not None:
                 known = self.transformer.transform(known)
+        known = as_array(known, name)
         self._read_channels(part, known, name)
-        if self.shape is not None and tuple(known.shape[1:]) == self.shape:
-            known = np.asarray(known).reshape(len(known), -1)
-        table, shape = as_table(known, name)
+        table, shape = (as_table if self.columns is None else _rows_of)(known, name)
         with naming(name), np.errstate(over="ignore"):
             table = check_array(table, dtype=np.float32, ensure_all_finite=False, input_name=name)
         check_finite(table, name, self._gap_remedy(), rows)
@@ -155,6 +155,8 @@ class Source:
 
     def _read_channels(self, part: Any, known: Any, name: str) -> None:
         """Read n_channels off the names of columns, and compare other names with it."""
+        if len(self.shape or ()) == 3:
+            return
         with naming(name):
             names, before = get_feature_names(known), get_feature_names(part)
         if names is None and before is not None and len(known.shape) == 2:
@@ -169,11 +171,11 @@ class Source:
         """Raise a ValueError where this is not of the shape that the first sets."""
         if self.shape is None:
             self.shape = series_shape(n_columns, shape, self.n_channels, name, self._parameter)
-        elif shape not in (None, self.shape) or n_columns != np.prod(self.shape):
-            found = f"{n_columns} columns" if shape is None else f"series of {shape_text(shape)}"
-            expected = "X_priv in fit had" if self.columns is None else "its shape is"
+        elif shape not in (None, self.shape) or n_columns != math.prod(self.shape):
+            found = f"{n_columns} columns" if shape is None else shape_text(shape)
+            expected = "X_priv in fit had" if self.columns is None else "priv_sources tells of"
             raise ValueError(
-                f"{name} has {found}, but {expected} {shape_text(self.shape)}. Give what is of "
+                f"{name} has {found}, but {expected} {shape_text(self.shape)}. Give rows of "
                 "that shape, or correct it."
             )
 
@@ -189,8 +191,9 @@ class Source:
     def _gap_remedy(self) -> str:
         if self.transformer is not None:
             return f"That is what {self.transformer} returned, which must fill all gaps."
-        if self.shape is not None and len(self.shape) == 3:
-            return "Fill the gaps first: give as its transformer SimpleImputer, or another."
+        if len(self.shape or ()) == 3:
+            imputer = "SimpleImputer(keep_empty_features=True)"
+            return f"Fill the gaps first: give as its transformer {imputer}, or another."
         n_channels = "" if self.n_channels is None else f"n_channels={self.n_channels}"
         where = "priv_transformer=" if self.columns is None else "as its transformer "
         return (
@@ -224,7 +227,6 @@ class PrivilegedReader:
         The last three are the parameters of `GKDClassifier`.
         """
         X_priv = as_array(X_priv, "X_priv")
-        _refuse_images(X_priv)
         has_information(X_priv)
         with naming("X_priv"):
             self.columns = get_feature_names(X_priv)
@@ -295,13 +297,11 @@ class PrivilegedReader:
         }
 
 
-def _refuse_images(X_priv: Any) -> None:
-    if len(X_priv.shape) == 4:
-        raise ValueError(
-            "X_priv has 4 dimensions. Images are a source of a table: give "
-            "X_priv.reshape(len(X_priv), -1), and priv_sources=[('image', 'passthrough', "
-            f"slice(0, None), {tuple(X_priv.shape[1:])})]."
-        )
+def _rows_of(array: Any, name: str) -> tuple[Any, Shape | None]:
+    """Return an array as a table, and the shape of its rows if these are series or images."""
+    if len(array.shape) != 4:
+        return as_table(array, name)
+    return np.asarray(array).reshape(len(array), -1), tuple(array.shape[1:])
 
 
 def _n_columns(X_priv: Any) -> int:
@@ -323,9 +323,10 @@ def _part_of(X_priv: Any, name: str, transformer: Any, columns: Any, shape: Any)
     if not numbers:
         raise ValueError(f"columns of the source {name!r} are none. Give one or more.")
     transformer = None if isinstance(transformer, str) else transformer
-    *n_steps, n_channels = shape if isinstance(shape, Sequence) else (shape,)
-    given = (*n_steps, n_channels) if n_steps else None
-    return Source(transformer, n_channels, given, numbers, name)
+    if shape is None:
+        return Source(transformer, None, None, numbers, name)
+    sizes = tuple(map(int, shape if isinstance(shape, Sequence) else [shape]))
+    return Source(transformer, sizes[-1], sizes if len(sizes) > 1 else None, numbers, name)
 
 
 def check_sources(priv_transformer: Any, n_channels_priv: int | None, priv_sources: Any) -> None:
@@ -357,7 +358,8 @@ def _check_source(source: Any) -> None:
             "and transform, or 'passthrough'."
         )
     sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
-    are_sizes = all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes)
+    kinds = int, np.integer
+    are_sizes = all(isinstance(n, kinds) and not isinstance(n, bool) and n > 0 for n in sizes)
     if shape is not None and not (are_sizes and 0 < len(sizes) < 4):
         raise ValueError(
             f"priv_sources: the shape of {name!r} is {shape!r}. Give the channels C, (T, C) or, "

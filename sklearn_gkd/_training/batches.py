@@ -107,7 +107,7 @@ def _as_series(view: Any, shape: Shape) -> Tensor:
     values = torch.as_tensor(view if isinstance(view, Tensor) else np.require(view, None, "W"))
     if tuple(values.shape[1:]) not in (tuple(shape), (math.prod(shape),)):
         raise ValueError(
-            f"X has a view of shape {tuple(values.shape)}, but fit saw rows of "
-            f"{shape_text(shape)}. Give the same dates and bands as in fit."
+            f"X has a view of shape {tuple(values.shape)}, but fit saw {shape_text(shape)}. Give "
+            "rows of that shape."
         )
     return values.reshape(-1, *shape)

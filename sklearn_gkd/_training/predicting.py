@@ -189,8 +189,8 @@ def prediction_batch(module: nn.Module) -> int:
 
 def _padded(values: np.ndarray) -> np.ndarray:
     missing = -len(values) % WHOLE
-    beside = [(0, 0)] * (values.ndim - 1)
-    return np.pad(values, [(0, missing), *beside], "edge") if missing else values
+    within = [(0, 0)] * (values.ndim - 1)
+    return np.pad(values, [(0, missing), *within], "edge") if missing else values
 
 
 def logits_and_features(

@@ -5,6 +5,7 @@ split, and the split, and returns what it predicts for the test rows. Nets take 
 estimator's student.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -310,9 +311,10 @@ def _predict_by_both(
 
 def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> Any:
     """Return the teacher's net or, where that does not see both views, the student's, on both."""
-    teacher_sees_both = estimator.teacher_view == "both"
-    is_net = isinstance(estimator._teacher(), NeuralNet)
-    net = estimator._net("teacher" if teacher_sees_both and is_net else "student")
+    of_teacher = estimator.teacher_view == "both" and isinstance(estimator._teacher(), NeuralNet)
+    net = estimator._net("teacher" if of_teacher else "student")
+    if not of_teacher:  # a network of series, which sees the pixels of an image as steps
+        view_shapes = [(math.prod(sizes), n_channels) for *sizes, n_channels in view_shapes]
     with_sources(net, len(view_shapes) - 1)
     of_series = SeriesRegressor if is_regressor(estimator) else SeriesClassifier
     shared = of_series().get_params(deep=False).keys() & estimator.get_params(deep=False)

@@ -32,7 +32,7 @@ class CNN(nn.Module):
     Each convolution is Dropout(BatchNorm(ReLU(Conv))) with stride 1 and 'same' padding, so that
     any series length works; its outputs are averaged over time. With two views this is the paper's
     teacher, with one its CNN competitor. The features are the branches' averages, side by side; of
-    several sources, the mean over those that a row has. The branch of images has few 2-D
+    several sources, the mean over those that a row has. The branch of images has a few 2-D
     convolutions instead, each of which but the last halves height and width, and is averaged over
     what is left of them.
 

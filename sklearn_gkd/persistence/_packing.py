@@ -141,7 +141,7 @@ class Packer:
     def _attribute(self, value: Any, attribute: Attribute, path: str) -> Any:
         match attribute:
             case Sizes() | ColumnNumbers():
-                return list(value)
+                return [int(number) for number in value]
             case Text():
                 return value
             case Count():

@@ -29,8 +29,7 @@ def clf(small):
     return GKDClassifier(small, small, priv_sources=SOURCES, random_state=0)
 
 
-def as_images(part):
-    return part.reshape(len(part), 2, 3, 2)
+as_images = FunctionTransformer(lambda part: part.reshape(len(part), 2, 3, 2))
 
 
 def reader_of(table, sources, train=None):
@@ -80,7 +79,7 @@ def test_a_transformer_sees_the_rows_that_have_its_source(table):
     np.testing.assert_array_equal(seen, ~np.isnan(table[:, NIR]).all(axis=1))
 
 
-@pytest.mark.parametrize("transformer", ["passthrough", FunctionTransformer(as_images)])
+@pytest.mark.parametrize("transformer", ["passthrough", as_images])
 def test_images_are_scaled_by_channel(table, transformer):
     [view], seen = reader_of(table, [("nir", transformer, NIR, (2, 3, 2))]).read(table, "X_priv")
     images = table[:, NIR].reshape(120, 2, 3, 2)
@@ -89,21 +88,46 @@ def test_images_are_scaled_by_channel(table, transformer):
     np.testing.assert_allclose(known.scaling().mean, images[seen].mean(axis=(0, 1, 2)), rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(12, 1), (6, 2), (2, 3, 2)])
+def test_a_transformer_may_return_lists_and_masked_arrays(table, shape):
+    def masked(part):
+        return np.ma.array(part.reshape(-1, *shape), mask=part.reshape(-1, *shape) < 3000)
+
+    as_list = FunctionTransformer(lambda part: part.reshape(-1, *shape).tolist())
+    [view], _ = reader_of(table, [("nir", as_list, NIR, shape)]).read(table, "X_priv")
+    np.testing.assert_array_equal(view.series, table[:, NIR].reshape(-1, *shape))
+    reader = reader_of(table, [("nir", FunctionTransformer(masked), NIR, shape)])
+    with pytest.raises(ValueError, match="source nir of X_priv contains NaN"):
+        reader.read(table, "X_priv")
+
+
+def test_images_tell_their_shape(table):
+    [view], _ = reader_of(table, [("nir", as_images, NIR, None)]).read(table, "X_priv")
+    assert view.shape == (2, 3, 2)
+
+
+def test_names_of_an_image_are_no_bands_and_dates(table):
+    names = [f"B{i % 3}_d{i // 3:03d}" for i in range(12)]
+    frame = pd.DataFrame(table[:, NIR], columns=names)
+    [view], _ = reader_of(frame, [("nir", "passthrough", names, (2, 3, 2))]).read(frame, "X_priv")
+    assert view.shape == (2, 3, 2)
+
+
 def test_gaps_within_an_image_are_named(table):
     reader = reader_of(table, [("nir", "passthrough", NIR, (2, 3, 2))])
     row = np.flatnonzero(~np.isnan(table[:, NIR]).any(axis=1))[0]
     table[row, 20] = np.nan
-    with pytest.raises(ValueError, match=f"row {row}.*its transformer SimpleImputer"):
+    with pytest.raises(ValueError, match=f"row {row}.*its transformer SimpleImputer.keep_"):
         reader.read(table, "X_priv")
 
 
 def test_what_is_anywhere_in_an_image_teaches(small):
-    """A bright square, whose place says nothing, tells the classes; X says little."""
+    """Whether stripes are upright or lie tells the classes, and no pixel does; X says little."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 160)
-    images = rng.normal(size=(160, 8, 8, 2))
-    for row, (top, left) in enumerate(rng.integers(0, 6, (160, 2))):
-        images[row, top : top + 3, left : left + 3] += 2 * y[row]
+    stripes = (np.arange(8) + rng.integers(0, 2, (160, 1))) % 2
+    stripes = np.where(y[:, None, None], stripes[:, None, :], stripes[:, :, None])
+    images = stripes[..., None] + rng.normal(0, 0.5, (160, 8, 8, 2))
     table = np.hstack([rng.normal(size=(160, 4)), images.reshape(160, -1)])
     table[::4, 4:] = np.nan
     X = rng.normal(size=(160, 3, 1)) + 0.2 * y[:, None, None]
@@ -237,11 +261,20 @@ def test_a_forest_sees_nan_in_the_place_of_a_source(series, table, clf):
         ([("red", "passthrough")], r"priv_sources has \('red', 'passthrough'\). Give"),
         ([("red", None, RED, 2)], "the transformer of 'red' is None"),
         ([("red", "passthrough", RED, (1, 1, 2, 6))], r"the shape of 'red' is \(1, 1, 2, 6\)"),
-        ([("red", "passthrough", RED, (2, 2, 2))], r"12 columns, .* \(H, W, C\) = \(2, 2, 2\)"),
+        (
+            [("red", "passthrough", RED, (2, 2, 2))],
+            r"12 columns, .* images of .* \(2, 2, 2\)",
+        ),
+        ([("red", "passthrough", RED, (True, 6, 2))], r"the shape of 'red' is \(True, 6, 2\)"),
+        ([("red", as_images, RED, (6, 2))], r"has images of .* \(2, 3, 2\), but .* series of"),
+        ([("red", as_images, RED, 3)], "source red of X_priv is 4-D with 2 channels, but shape=3"),
         ([("red", "passthrough", RED, 0)], "the shape of 'red' is 0"),
         ([("red", "passthrough", RED, ())], r"the shape of 'red' is \(\)"),
         ([("red", "passthrough", RED, 5)], "source red of X_priv has 12 columns, which shape=5"),
-        ([("red", "passthrough", RED, (6, 3))], r"12 columns, but its shape is \(T, C\) = \(6, 3"),
+        (
+            [("red", "passthrough", RED, (6, 3))],
+            r"12 columns, .* series of \(T, C\) = \(6, 3",
+        ),
         ([("red", "passthrough", [], 2)], "columns of the source 'red' are none"),
         ([("red", "passthrough", [30], 1)], "columns of the source 'red': all features must be"),
         ([("red", "passthrough", "c1", 1)], "columns of the source 'red': Specifying"),

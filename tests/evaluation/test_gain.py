@@ -226,3 +226,12 @@ def test_what_each_source_adds_is_measured(series, small, monkeypatch):
     two = clone(estimator).set_params(priv_sources=sources[:2])
     assert list(controls.fits_of_sources(two).values()) == [("s0 alone",), ("s1 alone",)]
     assert controls.fits_of_sources(two.set_params(priv_sources=None)) == {}
+
+
+def test_a_network_of_series_sees_the_pixels_of_an_image_as_steps(series, logits_only):
+    source = ("image", "passthrough", slice(0, None), (2, 3, 4))
+    estimator = GKDClassifier(RandomForestClassifier(2), logits_only, beta=0, priv_sources=[source])
+    table = series.X_priv.reshape(120, -1)
+    estimator.set_params(max_epochs=1)
+    results = privileged_gain(estimator, series.X, series.y, table, cv=2, random_state=0)
+    assert np.isfinite(results["value"]).all()

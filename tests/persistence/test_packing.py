@@ -289,7 +289,7 @@ def test_what_cannot_be_saved(series, path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("late", [(3, 4), (3, 2, 2)])
+@pytest.mark.parametrize("late", [(3, 4), (np.int64(3), 2, 2)])
 def test_a_teacher_of_several_sources_is_whole(series, small, through_file, late):
     table = series.X_priv.reshape(120, -1).copy()
     table[::5, :12] = np.nan

@@ -19,6 +19,7 @@ from sklearn_gkd.eo.raster._vectors import warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
+    import shapely
     import xarray
 
 
@@ -52,7 +53,8 @@ def object_patches(
 
     It lies around the middle of the object's bounding box, in the stack's CRS, and so shows an
     object whole that is up to ``size - 1`` pixels high and wide; around the centroid, it would cut
-    a long end off. Of odd size, its central pixel is the one that the middle lies in; of even
+    a long end off. An object of parts so far apart that the patch shows none of them is left out:
+    explode it first. Of odd size, its central pixel is the one that the middle lies in; of even
     size, its centre is the corner of pixels nearest to the middle. Of several points and of
     collections, it shows what counts for `object_series`.
 
@@ -88,11 +90,12 @@ def object_patches(
     -----
     UserWarning
         Names the polygons that are empty or invalid, and those whose patch has no pixel of the
-        stack: their rows are NaN throughout.
+        stack or shows no part of them: their rows are NaN throughout.
 
     See Also
     --------
     object_series : Means of objects.
+    sample_pairs : Its ``polygons`` are objects, too: so pairs without a label have patches.
 
     Notes
     -----
@@ -100,6 +103,11 @@ def object_patches(
     image's edge or under a cloud, estimators ask for what is missing: give a transformer to the
     source, such as ``SimpleImputer(keep_empty_features=True)``, or make the whole row NaN
     (``table[table.isna().any(axis=1)] = np.nan``).
+
+    Beside series in one table, ``both = pd.concat([series, table], axis=1)``, which drops attrs,
+    patches are a source of their columns: ``("patch", "passthrough", list(table.columns),
+    table.attrs["shape"])``. Where a part of the objects lies in an image of another day, give both
+    tables the same names before they are joined: ``second.set_axis(first.columns, axis=1)``.
 
     Examples
     --------
@@ -120,34 +128,43 @@ def object_patches(
     >>> table.attrs["shape"]
     (2, 2, 1)
     """
+    size = int(size)
     stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
     refuse_classes(stack["band"].to_numpy().tolist())
     shapes = usable_shapes(polygons, stack.rio.crs)
-    starts, reached = _places(stack, shapes, size)
-    unreached = shapes.index[shapes.notna() & ~reached]
-    warn_of("without a pixel of the stack in the patch", unreached)
+    starts = _starts(stack, shapes, size)
+    reached = _reach(starts, size, (0, 0), stack.shape[2:])
+    shown = _shown(stack, shapes, starts, size)
+    names = shapes.index
+    warn_of("without a pixel of the stack in the patch", names[shapes.notna() & ~reached])
+    warn_of("of parts too far apart for a patch that shows one", names[reached & ~shown])
+    starts[~(reached & shown)] = -size  # where they end just before the image, and read nothing
     channels, steps = column_names(stack), range(size)
     names = [f"{name}_y{y:02d}_x{x:02d}" for y in steps for x in steps for name in channels]
-    patches = _patches(stack, starts, size).reshape(len(shapes), len(names))
+    patches = _patches(stack, starts.astype(np.int64), size).reshape(len(shapes), len(names))
     table = pd.DataFrame(patches, index=polygons.index, columns=names)
     table.attrs["shape"] = size, size, len(channels)
     return table
 
 
-def _places(
-    stack: xarray.DataArray, shapes: geopandas.GeoSeries, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and column (n, 2) at which patches begin, and whether they reach the image.
-
-    The others are put where they end just before the image, so that they reach no tile of it.
-    """
+def _starts(stack: xarray.DataArray, shapes: geopandas.GeoSeries, size: int) -> np.ndarray:
+    """Return row and column (n, 2) at which patches begin, NaN of those that are None."""
     left, bottom, right, top = shapes.bounds.to_numpy().T
     grid = stack.rio.transform()
     rows = ((bottom + top) / 2 - grid.f) / grid.e
     columns = ((left + right) / 2 - grid.c) / grid.a
-    starts = np.floor(np.column_stack([rows, columns]) - (size - 1) / 2)
-    reached = _reach(starts, size, (0, 0), stack.shape[2:])
-    return np.where(reached[:, None], starts, -size).astype(np.int64), reached
+    return np.floor(np.column_stack([rows, columns]) - (size - 1) / 2)
+
+
+def _shown(
+    stack: xarray.DataArray, shapes: geopandas.GeoSeries, starts: np.ndarray, size: int
+) -> np.ndarray:
+    """Return which shapes have a part in their patch."""
+    grid = stack.rio.transform()
+    (top, left), (bottom, right) = starts.T, (starts + size).T
+    xs, ys = grid.c + grid.a * np.stack([left, right]), grid.f + grid.e * np.stack([top, bottom])
+    boxes = shapely.box(xs.min(axis=0), ys.min(axis=0), xs.max(axis=0), ys.max(axis=0))
+    return shapely.intersects(shapes.to_numpy(), boxes)
 
 
 def _reach(starts: np.ndarray, size: int, first, end) -> np.ndarray:
@@ -201,9 +218,10 @@ class _Cut:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         margin = self.size, self.size
-        padded = np.pad(
-            images.astype(np.float32), ((0, 0), (0, 0), margin, margin), constant_values=np.nan
-        )
+        with np.errstate(over="ignore"):
+            images = images.astype(np.float32)
+        images[~np.isfinite(images)] = np.nan
+        padded = np.pad(images, ((0, 0), (0, 0), margin, margin), constant_values=np.nan)
         windows = np.lib.stride_tricks.sliding_window_view(padded, margin, axis=(2, 3))
         rows, columns = (self.starts + self.size).T
         return windows[:, :, rows, columns].transpose(2, 3, 4, 0, 1)

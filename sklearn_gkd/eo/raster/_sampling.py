@@ -90,7 +90,7 @@ def sample_pairs(
         X_unlabeled, X_priv_unlabeled : DataFrame of n rows
             As `object_series` returns them, and as ``fit`` takes them.
         polygons : GeoDataFrame
-            The squares, or points.
+            The squares, or points. `object_patches` takes them, too.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from shapely.geometry import (  # noqa: E402
     GeometryCollection,
     LineString,
     MultiPoint,
+    MultiPolygon,
     Point,
     Polygon,
 )
@@ -118,7 +119,7 @@ def test_several_points_and_collections_have_one_patch(stack):
     corners = MultiPoint([(LEFT + 101, TOP - 201), (LEFT + 148, TOP - 242)])
     road = LineString([(LEFT, TOP), (LEFT + 300, TOP - 300)])
     collection = GeometryCollection([road, corners.envelope])
-    patches = object_patches(stack, objects(corners, collection, Point(LEFT + 124, TOP - 221)), 3)
+    patches = object_patches(stack, objects(corners, collection, Point(LEFT + 124, TOP - 221)), 5)
     for found in patches.to_numpy():
         np.testing.assert_array_equal(found, patches.iloc[2])
 
@@ -168,8 +169,10 @@ def test_masked_and_shifted_pixels(stack, places):
 
 def test_polygons_without_a_patch_are_reported_and_kept(stack, places):
     bowtie = Polygon([(LEFT, TOP), (LEFT + 50, TOP - 50), (LEFT + 50, TOP), (LEFT, TOP - 50)])
-    shapes = [Polygon(), bowtie, shape_at(-4, 20), None, shape_at(-1.4, 20), places.geometry["a"]]
-    names = ["hollow", "bowtie", "far", "lost", "near", "good"]
+    apart = MultiPolygon([shape_at(5, 5), shape_at(35, 45)])
+    shapes = [Polygon(), bowtie, shape_at(-4, 20), None, apart]
+    shapes += [shape_at(-1.4, 20), places.geometry["a"]]
+    names = ["hollow", "bowtie", "far", "lost", "apart", "near", "good"]
     with pytest.warns(UserWarning, match="polygon") as warned:
         table = object_patches(stack, objects(*shapes).set_index(pd.Index(names)), 5)
     messages = [str(warning.message).split(" (")[0] for warning in warned]
@@ -177,9 +180,24 @@ def test_polygons_without_a_patch_are_reported_and_kept(stack, places):
         "2 polygons are empty: hollow, lost.",
         "1 polygon is invalid",
         "1 polygon is without a pixel of the stack in the patch: far.",
+        "1 polygon is of parts too far apart for a patch that shows one: apart.",
     ]
-    assert table.index[table.isna().all(axis=1)].tolist() == names[:4]
+    assert table.index[table.isna().all(axis=1)].tolist() == names[:5]
     np.testing.assert_array_equal(table.loc["good"], object_patches(stack, places, 5).loc["a"])
+
+
+def test_a_size_may_be_of_any_integer_type(stack, places):
+    expected = object_patches(stack, places, 5)
+    table = object_patches(stack, places, np.uint8(5))
+    pd.testing.assert_frame_equal(table, expected)
+    assert type(table.attrs["shape"][0]) is int
+
+
+def test_what_is_not_finite_in_float32_is_no_data(stack, places):
+    values = stack.astype(np.float64).copy()
+    values[0, 0, 16, 12], values[0, 0, 17, 12] = -1.797e308, np.inf
+    patch = images_of(object_patches(values, places.loc[["a"]], 5), 5, 8)[0, :, :, 0]
+    assert np.argwhere(np.isnan(patch)).tolist() == [[2, 2], [3, 2]]
 
 
 def test_no_objects_at_all(stack):
