@@ -135,14 +135,14 @@ def object_patches(
     starts = _starts(stack, shapes, size)
     reached = _reach(starts, size, (0, 0), stack.shape[2:])
     shown = _shown(stack, shapes, starts, size)
-    names = shapes.index
-    warn_of("without a pixel of the stack in the patch", names[shapes.notna() & ~reached])
-    warn_of("of parts too far apart for a patch that shows one", names[reached & ~shown])
+    objects = shapes.index
+    warn_of("without a pixel of the stack in the patch", objects[shapes.notna() & ~reached])
+    warn_of("of parts too far apart for a patch that shows one", objects[reached & ~shown])
     starts[~(reached & shown)] = -size  # where they end just before the image, and read nothing
     channels, steps = column_names(stack), range(size)
-    names = [f"{name}_y{y:02d}_x{x:02d}" for y in steps for x in steps for name in channels]
-    patches = _patches(stack, starts.astype(np.int64), size).reshape(len(shapes), len(names))
-    table = pd.DataFrame(patches, index=polygons.index, columns=names)
+    columns = [f"{name}_y{y:02d}_x{x:02d}" for y in steps for x in steps for name in channels]
+    patches = _patches(stack, starts.astype(np.int64), size).reshape(len(shapes), len(columns))
+    table = pd.DataFrame(patches, index=objects, columns=columns)
     table.attrs["shape"] = size, size, len(channels)
     return table
 
