@@ -289,6 +289,12 @@ def test_what_cannot_be_saved(series, path):
     assert not path.exists()
 
 
+def test_channels_may_be_of_any_integer_type(series, small, through_file):
+    table = series.X.reshape(120, -1)
+    clf = SeriesClassifier(small.set_params(max_epochs=1), n_channels=np.int64(2))
+    assert through_file(clf.fit(table, series.y)).series_shape_ == (6, 2)
+
+
 @pytest.mark.parametrize("late", [(3, 4), (np.int64(3), 2, 2)])
 def test_a_teacher_of_several_sources_is_whole(series, small, through_file, late):
     table = series.X_priv.reshape(120, -1).copy()
