@@ -64,13 +64,15 @@ class ImageFile:
             name = file.name
         if (scales != 1).any() or (offsets != 0).any():
             stored = stored * scales[:, None, None] + offsets[:, None, None]
-        elif stored.dtype.kind in "iu" and (np.where(missing, 0, stored) > LARGEST).any():
+        elif _may_be_rounded(stored.dtype) and (np.where(missing, 0, stored) > LARGEST).any():
             raise ValueError(
                 f"{name} has whole numbers over {LARGEST}, which float32 would round: flags of "
                 "many bits, for instance. Write the bits that you need to a file of uint16."
             )
-        images = np.where(missing, np.nan, stored).astype(np.float32)
-        images[~np.isfinite(images)] = np.nan
+        if stored.dtype.kind == "f":
+            stored[missing] = np.nan  # float32 may not hold what means no data
+        images = stored.astype(np.float32)
+        images[missing | ~np.isfinite(images)] = np.nan
         return images
 
 
@@ -121,8 +123,10 @@ class Images:
             (rows.min(), rows.max() + 1), (columns.min(), columns.max() + 1)
         )
         images = np.stack([self._read(step, window) for step in steps])
-        part = np.ix_(np.arange(len(steps)), bands, rows - window.row_off, columns - window.col_off)
-        return images[part].reshape(shape)
+        for axis, part in enumerate((bands, rows - window.row_off, columns - window.col_off), 1):
+            if not np.array_equal(part, np.arange(images.shape[axis])):
+                images = images.take(part, axis)
+        return images.reshape(shape)
 
     def _read(self, step: int, window: Window) -> np.ndarray:
         first, *others = self.dates[step]
@@ -157,6 +161,10 @@ def _placed(file: ImageFile, row: int, column: int, window: Window) -> np.ndarra
         part = np.s_[:, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
         images[part] = file.read(Window.from_slices(rows, columns))
     return images
+
+
+def _may_be_rounded(dtype: np.dtype) -> bool:
+    return dtype.kind in "iu" and np.iinfo(dtype).max > LARGEST
 
 
 def _equals(stored: np.ndarray, nodata: float) -> np.ndarray:
