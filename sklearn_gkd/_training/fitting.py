@@ -109,7 +109,7 @@ def fit_net(training: Training, store: Store, fit_task: Task) -> NeuralNet:
 
 def prepare(training: Training) -> NeuralNet:
     """Return the skorch net that a training trains, not initialized."""
-    net = clone(training.net).set_params(max_epochs=training.n_epochs)
+    net = clone(training.net).set_params(**training.budget._asdict())
     unused, given = _split_callbacks(net)
     callbacks: list = [("gkd_score", ValidationScore(training.outcome))]
     if len(training.valid):

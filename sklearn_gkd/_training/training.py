@@ -1,6 +1,5 @@
 """All that the training of one net depends on, as one value."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,14 +13,11 @@ from torch import Tensor, nn
 
 from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import Scaling, Shape, View
+from sklearn_gkd._common.targets import has_target
 from sklearn_gkd._training.batches import SeriesDataset
+from sklearn_gkd._training.budget import Budget, budget_of
 from sklearn_gkd.losses import LossWeights
 from sklearn_gkd.networks._architectures import Averages
-
-
-def epochs_for(n_rows: int) -> int:
-    """Return the passes over n training rows that suit most data: 300 over the fourth root of n."""
-    return math.ceil(300 / n_rows**0.25)
 
 
 class Outcome(Protocol):
@@ -115,14 +111,15 @@ class Training:
         return self.role not in ("teacher", "trial")
 
     @property
-    def n_epochs(self) -> int:
-        """Passes over the training rows: the net's own or, where that is None, by the rule."""
-        return self.net.max_epochs or epochs_for(len(self.train))
+    def budget(self) -> Budget:
+        """Passes, batch size and learning rate: the net's own, or what suits the training rows."""
+        labels = np.asarray(self.targets[0])[self.train]
+        return budget_of(self.net, len(labels), int(has_target(labels).sum()))
 
     @property
     def setting(self) -> Setting:
         """Its own loss weights and learning rate."""
-        lr = self.net.lr
+        lr = self.budget.lr
         return Setting(self.weights, float(lr) if isinstance(lr, Real) else lr)
 
     def scalings(self) -> list[Scaling]:
@@ -159,12 +156,13 @@ class Training:
 
     @cached_property
     def _key_of_cohort(self) -> str | None:
-        params = {k: v for k, v in self.net.get_params().items() if k not in ("lr", "verbose")}
+        params = self.net.get_params() | self.budget._asdict()
+        del params["lr"], params["verbose"]
         return fingerprint(
             self.role,
             torch.get_num_threads(),
             type(self.net),
-            params | {"max_epochs": self.n_epochs},
+            params,
             [tuple(view) for view in self.views],
             [np.asarray(target) for target in self.targets],
             (self.train, self.valid, self.outcome, self.n_iter_no_change, self.sample_weight),

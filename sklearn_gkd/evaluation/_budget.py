@@ -14,6 +14,7 @@ from skorch import NeuralNet
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._privileged import has_information
 from sklearn_gkd._training.batches import n_batches
+from sklearn_gkd._training.budget import batch_size_of
 
 
 def n_labelled(estimator, split: Any) -> int:
@@ -69,5 +70,4 @@ def set_student_epochs(estimator, n_epochs: int | None) -> None:
 
 
 def _steps_of_epoch(net: NeuralNet, n_rows: int) -> int:
-    batch_size = net.get_params_for("iterator_train").get("batch_size", net.batch_size)
-    return n_batches(n_rows, n_rows if batch_size == -1 else batch_size)
+    return n_batches(n_rows, batch_size_of(net, n_rows))

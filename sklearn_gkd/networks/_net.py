@@ -26,12 +26,12 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         As in skorch. A student's is set by the estimator.
     optimizer : callable, default=Adam with one fused kernel
         As in skorch.
-    lr : float, default=1e-3
+    lr : float or None, default=1e-3
         Learning rate.
     max_epochs : int or None, default=40
-        Number of passes over the training rows; None as in `GKDClassifier`.
-    batch_size : int, default=64
-        Rows in each training step.
+        Number of passes over the training rows.
+    batch_size : int or None, default=64
+        Rows in each training step. Of these three, None as in `GKDClassifier`.
     verbose : int, default=0
         1 shows a bar, 2 prints a line an epoch.
     **kwargs

@@ -174,7 +174,7 @@ def test_an_ensemble_inside_a_network_of_ones_own_predicts_as_it_does_itself(dat
             return self.ensemble(*views)
 
     inside, plain = (
-        SeriesRegressor(network, max_epochs=2, random_state=0).fit(data.X, data.y)
+        SeriesRegressor(network, max_epochs=2, lr=1e-3, random_state=0).fit(data.X, data.y)
         for network in (Inside, MLPEnsemble)
     )
     np.testing.assert_allclose(inside.predict(data.X), plain.predict(data.X), rtol=1e-5)

@@ -1,13 +1,15 @@
 import dataclasses
-import math
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
 from sklearn_gkd import GKDClassifier
+from sklearn_gkd._training.budget import budget_of
 from sklearn_gkd._training.training import Setting
 from sklearn_gkd.losses import LossWeights
+from sklearn_gkd.networks import MLPEnsemble, SeriesNet
 
 
 @pytest.fixture
@@ -28,17 +30,25 @@ def test_a_setting_is_its_loss_weights_and_learning_rate(training):
     assert type(training.setting.lr) is float
 
 
-@pytest.mark.parametrize(("n_rows", "n_epochs"), [(50, 113), (1000, 54), (10_000, 30), (1, 300)])
-def test_a_net_without_epochs_passes_over_more_rows_less_often(training, n_rows, n_epochs):
-    training.net.set_params(max_epochs=None)
-    some = dataclasses.replace(training, train=np.zeros(n_rows, dtype=int))
-    assert some.n_epochs == n_epochs
-    assert training.n_epochs == math.ceil(300 / 120**0.25) == 91
+def test_a_net_that_leaves_its_budget_open_is_the_one_that_has_it(training):
+    training.net.set_params(max_epochs=None, batch_size=None, lr=None)
+    assert training.budget == (91, 64, 0.001)  # of 120 rows
+    assert training.setting.lr == 0.001
     key = training.key(training.setting)
-    training.net.set_params(max_epochs=91)
+    training.net.set_params(max_epochs=91, batch_size=64)
     assert dataclasses.replace(training).key(training.setting) == key
-    training.net.set_params(max_epochs=90)
-    assert dataclasses.replace(training).key(training.setting) != key
+    for changed in ({"max_epochs": 90}, {"batch_size": 32}):
+        other = dataclasses.replace(training, net=clone(training.net).set_params(**changed))
+        assert other.key(training.setting) != key
+
+
+def test_a_budget_is_of_the_training_rows_and_their_labels(training):
+    net = SeriesNet(MLPEnsemble, max_epochs=None, batch_size=None, lr=None)
+    labels = np.where(np.arange(120) < 30, training.targets[0], -1)
+    targets = [labels, *training.targets[1:]]
+    many = np.tile(np.arange(120), 40)  # a quarter of which have a label
+    pairs = dataclasses.replace(training, net=net, targets=targets, train=many)
+    assert pairs.budget == budget_of(net, 4800, 1200) != budget_of(net, 4800, 4800)
 
 
 def test_a_data_set_has_views_and_targets_of_its_rows(training, series):

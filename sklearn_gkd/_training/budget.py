@@ -1,0 +1,44 @@
+"""How long, in which batches and at which rate a net learns, where it leaves that open."""
+
+import math
+from typing import NamedTuple
+
+from skorch import NeuralNet
+
+from sklearn_gkd.networks._architectures import MLPEnsemble
+
+
+class Budget(NamedTuple):
+    """Passes over the training rows, rows in each step, and learning rate."""
+
+    max_epochs: int
+    batch_size: int
+    lr: float
+
+
+def budget_of(net: NeuralNet, n_rows: int, n_labelled: int) -> Budget:
+    """Return the budget of a net: its own or, of what is None there, what suits most data.
+
+    Over more than 1,024 rows, the small members of an `MLPEnsemble` bear larger steps, and so need
+    fewer, but not where hardly a row of a batch has a label.
+    """
+    batch_size = batch_size_of(net, n_rows)
+    larger = max(1, min(batch_size, n_rows / 16, 256) / 64) if _is_ensemble(net) else 1
+    max_epochs = math.ceil(300 / n_rows**0.25 / larger ** (2 / 3 * n_labelled / n_rows))
+    return Budget(
+        max_epochs if net.max_epochs is None else net.max_epochs,
+        batch_size,
+        1e-3 * larger**1.3 if net.lr is None else net.lr,
+    )
+
+
+def batch_size_of(net: NeuralNet, n_rows: int) -> int:
+    """Return the rows in each training step of a net: its own number, or what suits most data."""
+    batch_size = net.get_params_for("iterator_train").get("batch_size", net.batch_size)
+    if batch_size is None:
+        return min(max(64, n_rows // 16), 256) if _is_ensemble(net) else 64
+    return n_rows if batch_size == -1 else batch_size
+
+
+def _is_ensemble(net: NeuralNet) -> bool:
+    return isinstance(net.module, type) and issubclass(net.module, MLPEnsemble)
