@@ -15,6 +15,7 @@ from sklearn_gkd.evaluation._controls import (
     FITS,
     SideBySide,
     Split,
+    _net_on_both,
     distillation,
     estimator_and_teacher,
     forest,
@@ -310,6 +311,14 @@ def test_the_net_on_both_views_is_the_teachers_where_that_sees_both(
     first_layer = next(net.network_.module_.network.parameters())
     assert first_layer.shape == (width, 6 * 2 + 6 * 4)
     assert net.class_weight == "balanced"
+
+
+def test_the_net_on_both_views_has_the_budget_of_the_one_that_it_stands_for():
+    rows = np.zeros((4096, 2, 3))
+    names = dict.fromkeys(Split._fields)
+    split = Split(**names | {"X": rows, "y": np.arange(4096) % 2, "X_priv": rows})
+    net = _net_on_both(GKDClassifier(), split, [(2, 3), (2, 3)], dropped=0.0).network
+    assert (net.max_epochs, net.batch_size, round(net.lr, 4)) == (15, 256, 0.0061)
 
 
 class Echo(nn.Module):
