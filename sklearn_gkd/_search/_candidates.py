@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from filelock import FileLock
 
+from sklearn_gkd._training.budget import suited_lr
 from sklearn_gkd._training.checkpoints import Checkpoint, CheckpointFolder, Store
 from sklearn_gkd._training.cohort import can_join, layer_sizes, train_cohort
 from sklearn_gkd._training.training import Setting, Training
@@ -38,13 +39,15 @@ class Candidates(Store):
             self._train_cohort_of(training)
         return own
 
-    def cohort_of(self, own: Setting, n_units: int) -> list[Setting]:
+    def cohort_of(self, own: Setting, n_units: int, lr: float) -> list[Setting]:
         """Return the settings of one's cohort, of nets whose layers have n_units.
 
-        They are those of every group that it is in. Those without the same terms in their loss are
-        apart: a layer that no term reaches does not learn, and its weights do not decay.
+        They are those of every group that it is in, with this learning rate where they leave it
+        open. Those without the same terms in their loss are apart: a layer that no term reaches
+        does not learn, and its weights do not decay.
         """
-        mine = [set(group) for group in self.groups if own in group]
+        groups = [{_with_lr(setting, lr) for setting in group} for group in self.groups]
+        mine = [group for group in groups if own in group]
         if not mine:
             return []
         settings = sorted(s for s in set.intersection(*mine) if _terms(s) == _terms(own))
@@ -54,7 +57,8 @@ class Candidates(Store):
     def _train_cohort_of(self, training: Training) -> None:
         """Train a candidate's cohort, unless it is small, or another process has."""
         n_units, n_weights = layer_sizes(training)
-        settings = self.cohort_of(training.setting, n_units)
+        lr = suited_lr(training.net, len(training.train))
+        settings = self.cohort_of(training.setting, n_units, lr)
         if len(settings) < 2 or n_weights > LARGEST:
             return
         done = self.states.folder / f"{training.key(settings)}.trained"
@@ -66,6 +70,10 @@ class Candidates(Store):
                 if state and file:
                     file.write(state)
             done.touch()
+
+
+def _with_lr(setting: Setting, lr: float) -> Setting:
+    return setting._replace(lr=lr) if setting.lr is None else setting
 
 
 def _terms(setting: Setting) -> tuple[bool, bool]:

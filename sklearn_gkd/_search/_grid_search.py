@@ -133,10 +133,10 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             params.setdefault(
                 "student__lr", student.lr if isinstance(student, NeuralNet) else params["lr"]
             )
-            values = [params[name] for name in SIDE_BY_SIDE]
-            if all(isinstance(value, Real) for value in values):
-                *weights, lr = map(float, values)
-                setting = Setting(LossWeights(*weights), lr)
+            *weights, lr = (params[name] for name in SIDE_BY_SIDE)
+            if all(isinstance(value, Real) for value in weights) and isinstance(lr, Real | None):
+                lr = None if lr is None else float(lr)
+                setting = Setting(LossWeights(*map(float, weights)), lr)
                 if _distils(setting):
                     others = [item for item in candidate.items() if item[0] not in varied]
                     groups.setdefault(repr(others), []).append(setting)
@@ -145,7 +145,8 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
 
 def _distils(setting: Setting) -> bool:
     alpha, beta, gamma, temperature = setting.weights
-    return min(alpha, beta, gamma) >= 0 and beta + gamma > 0 and min(temperature, setting.lr) > 0
+    learns = setting.lr is None or setting.lr > 0
+    return min(alpha, beta, gamma) >= 0 and beta + gamma > 0 and temperature > 0 and learns
 
 
 def _taught_within(estimator: BaseEstimator) -> tuple[str, TaughtEstimator | None]:

@@ -22,14 +22,17 @@ def budget_of(net: NeuralNet, n_rows: int, n_labelled: int) -> Budget:
     Over more than 1,024 rows, the small members of an `MLPEnsemble` bear larger steps, and so need
     fewer, but not where hardly a row of a batch has a label.
     """
-    batch_size = batch_size_of(net, n_rows)
-    larger = max(1, min(batch_size, n_rows / 16, 256) / 64) if _is_ensemble(net) else 1
-    max_epochs = math.ceil(300 / n_rows**0.25 / larger ** (2 / 3 * n_labelled / n_rows))
+    fewer = _larger_steps(net, n_rows) ** (2 / 3 * n_labelled / n_rows)
     return Budget(
-        max_epochs if net.max_epochs is None else net.max_epochs,
-        batch_size,
-        1e-3 * larger**1.3 if net.lr is None else net.lr,
+        math.ceil(300 / n_rows**0.25 / fewer) if net.max_epochs is None else net.max_epochs,
+        batch_size_of(net, n_rows),
+        suited_lr(net, n_rows) if net.lr is None else net.lr,
     )
+
+
+def suited_lr(net: NeuralNet, n_rows: int) -> float:
+    """Return the learning rate that suits most data."""
+    return 1e-3 * _larger_steps(net, n_rows) ** 1.3
 
 
 def batch_size_of(net: NeuralNet, n_rows: int) -> int:
@@ -38,6 +41,12 @@ def batch_size_of(net: NeuralNet, n_rows: int) -> int:
     if batch_size is None:
         return min(max(64, n_rows // 16), 256) if _is_ensemble(net) else 64
     return n_rows if batch_size == -1 else batch_size
+
+
+def _larger_steps(net: NeuralNet, n_rows: int) -> float:
+    """Return how many times as large as one of 64 rows a step of a net can be, from 1 to 4."""
+    batch_size = min(batch_size_of(net, n_rows), n_rows / 16, 256)
+    return max(1, batch_size / 64) if _is_ensemble(net) else 1
 
 
 def _is_ensemble(net: NeuralNet) -> bool:

@@ -53,7 +53,7 @@ class Setting(NamedTuple):
     """What the nets of a cohort differ in; all else of their trainings is the same."""
 
     weights: Any  # LossWeights, or None for a net that learns from labels alone
-    lr: Any
+    lr: Any  # None for what suits the rows
 
 
 @dataclass(frozen=True, eq=False)

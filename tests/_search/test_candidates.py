@@ -25,26 +25,26 @@ def test_what_has_other_terms_is_apart(tmp_path):
     no_features = [Setting(LossWeights(1.0, 0.0, float(gamma), 1.0), LR) for gamma in range(1, 6)]
     no_decisions = [Setting(LossWeights(0.0, float(beta), 0.0, 1.0), LR) for beta in range(1, 6)]
     candidates = Candidates(tmp_path, [[*SETTINGS, *no_features, *no_decisions]])
-    assert candidates.cohort_of(no_features[0], 10) == no_features
-    assert candidates.cohort_of(no_decisions[0], 10) == no_decisions
-    assert candidates.cohort_of(SETTINGS[0], 10) == sorted(SETTINGS)
+    assert candidates.cohort_of(no_features[0], 10, LR) == no_features
+    assert candidates.cohort_of(no_decisions[0], 10, LR) == no_decisions
+    assert candidates.cohort_of(SETTINGS[0], 10, LR) == sorted(SETTINGS)
 
 
 def test_no_cohort_has_what_the_grid_has_not(tmp_path):
     candidates = Candidates(tmp_path, [SETTINGS[:3], SETTINGS[2:], RATES[1:]])
-    assert candidates.cohort_of(SETTINGS[1], 10) == sorted(SETTINGS[:3])
-    assert candidates.cohort_of(SETTINGS[2], 10) == [SETTINGS[2]]
-    assert candidates.cohort_of(RATES[0], 10) == []
+    assert candidates.cohort_of(SETTINGS[1], 10, LR) == sorted(SETTINGS[:3])
+    assert candidates.cohort_of(SETTINGS[2], 10, LR) == [SETTINGS[2]]
+    assert candidates.cohort_of(RATES[0], 10, LR) == []
 
 
 def test_cohorts_are_no_wider_than_what_gains(tmp_path):
     settings = [Setting(LossWeights(1.0, 1.0, float(gamma), 1.0), LR) for gamma in range(27)]
     candidates = Candidates(tmp_path, [settings])
-    cohorts = {tuple(candidates.cohort_of(setting, 512)) for setting in settings}
+    cohorts = {tuple(candidates.cohort_of(setting, 512, LR)) for setting in settings}
     assert sorted(map(len, cohorts)) == [13, 14]
     assert sorted(sum(cohorts, ())) == settings
     candidates.groups = []
-    assert candidates.cohort_of(settings[0], 256) == []
+    assert candidates.cohort_of(settings[0], 256, LR) == []
 
 
 def fit(series, net, candidates, weights=SETTINGS[0].weights):

@@ -131,6 +131,15 @@ def test_learning_rates_are_trained_side_by_side(series, clf, trained):
     np.testing.assert_allclose(*scores, atol=0.02)
 
 
+def test_a_learning_rate_that_is_left_open_is_trained_side_by_side(series, small, trained):
+    small.set_params(max_epochs=1, lr=None)
+    grid = {"gamma": [1, 10], "student__lr": [None, 1e-2]}
+    clf = GKDClassifier(small, clone(small), random_state=0)
+    search = GKDGridSearchCV(clf, grid, cv=2).fit(series.X, series.y, X_priv=series.X_priv)
+    assert trained[1] == [4, 4]
+    assert {params["student__lr"] for params in search.cv_results_["params"]} == {None, 1e-2}
+
+
 def test_learning_rates_of_both_nets_are_apart(series, trained):
     clf = GKDClassifier(max_epochs=1, random_state=0)
     grid = {"lr": [1e-3, 1e-2], "gamma": [1, 10]}
