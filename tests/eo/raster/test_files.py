@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("geopandas", reason="needs the extra geo")
+dask = pytest.importorskip("dask", reason="needs the extra geo")
 rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
 from rasterio.enums import ColorInterp  # noqa: E402
 from rasterio.merge import merge  # noqa: E402
@@ -50,6 +51,14 @@ def test_what_has_no_data_is_nan_on_both_grids(tif, like, dtype, how, finer):
     assert np.isfinite(warped[0, 0, 10:]).any()
 
 
+def test_what_means_no_data_may_be_more_than_float32_holds(tif):
+    image = np.arange(1.0, 101).reshape(10, 10)
+    lowest = np.finfo("float64").min
+    path = tif("a.tif", np.where(HOLE, lowest, image)[None], nodata=lowest)
+    opened = open_stack([path], DAY, ["B4"])
+    np.testing.assert_array_equal(opened[0, 0], np.where(HOLE, np.nan, image))
+
+
 def test_each_band_has_its_own_gaps(tif, like, finer):
     images = np.random.default_rng(0).normal(size=(2, 10, 10)).astype("float32")
     images[0][HOLE] = images[1, 7:, 7:] = np.nan
@@ -68,6 +77,18 @@ def test_a_fourth_band_that_is_named_is_no_alpha(tif):
     path = tif("a.tif", images, colorinterp=[*[ColorInterp.gray] * 3, ColorInterp.alpha])
     stack = open_stack([path], DAY, ["B2", "B3", "B4", "B8"])
     np.testing.assert_array_equal(stack[0], images)
+
+
+def test_bands_rows_and_columns_come_in_the_order_that_is_asked_for(tif, monkeypatch):
+    opened, from_array = [], dask.array.from_array
+    monkeypatch.setattr(
+        "dask.array.from_array",
+        lambda x, *args, **kw: opened.append(x) or from_array(x, *args, **kw),
+    )
+    images = np.random.default_rng(0).integers(0, 9999, (3, 10, 10)).astype("uint16")
+    open_stack([tif("a.tif", images)], DAY, ["B2", "B3", "B4"])
+    key = [2, 0], slice(7, 1, -2), [0, 9, 3, 3]
+    np.testing.assert_array_equal(opened[0][0:1, *key][0], images[key[0]][:, key[1]][:, :, key[2]])
 
 
 def test_parts_are_what_the_whole_has(tif, like):
