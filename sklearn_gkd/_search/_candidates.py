@@ -26,7 +26,7 @@ class Candidates(Store):
         What can be trained side by side, grouped by all other parameters.
     """
 
-    def __init__(self, folder: str | os.PathLike, groups: Sequence[Sequence[Setting]]):
+    def __init__(self, folder: str | os.PathLike[str], groups: Sequence[Sequence[Setting]]):
         self.states = CheckpointFolder(folder)
         self.groups = groups
 

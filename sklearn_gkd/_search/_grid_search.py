@@ -1,7 +1,9 @@
 """Grid search over the loss, whose candidates are trained side by side."""
 
+from collections.abc import Callable
 from numbers import Real
 from tempfile import TemporaryDirectory
+from typing import Any, Self
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, ParameterGrid
@@ -9,6 +11,7 @@ from skorch import NeuralNet
 
 from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._search._candidates import Candidates
+from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.training import Setting
 from sklearn_gkd.losses import LossWeights
 
@@ -72,7 +75,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     6
     """
 
-    def fit(self, X, y=None, **params):
+    estimator: BaseEstimator
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit every candidate on every fold, and the best on all rows.
 
         Parameters
@@ -94,25 +99,24 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         groups = self._groups(prefix, taught)
         with TemporaryDirectory(prefix="sklearn_gkd_", ignore_cleanup_errors=True) as folder:
             self.estimator = clone(given)
-            _, candidate = _taught_within(self.estimator)
-            candidate.set_params(memory=memory or folder)
-            candidate._store = Candidates(taught.checkpoint or folder, groups)
+            candidates = Candidates(taught.checkpoint or folder, groups)
+            _keep_in(self.estimator, memory or folder, candidates)
             try:
                 super().fit(X, y, **params)
             finally:
                 self.estimator = given
         if hasattr(self, "best_estimator_"):
-            _, best = _taught_within(self.best_estimator_)
-            best.set_params(memory=memory)
-            best._store = None
+            _keep_in(self.best_estimator_, memory, None)
         return self
 
-    def _run_search(self, evaluate_candidates, *, callback_ctx=None):
+    def _run_search(
+        self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
+    ) -> None:
         """Search as GridSearchCV does; the refit that follows has no candidates beside it."""
         known = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
         super()._run_search(evaluate_candidates, **known)
         _, taught = _taught_within(self.estimator)
-        if taught is not None:
+        if taught is not None and isinstance(taught._store, Candidates):
             taught._store.groups = []
 
     def _groups(self, prefix: str, taught: TaughtEstimator) -> list[list[Setting]]:
@@ -141,6 +145,14 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
                     others = [item for item in candidate.items() if item[0] not in varied]
                     groups.setdefault(repr(others), []).append(setting)
         return list(groups.values())
+
+
+def _keep_in(estimator: BaseEstimator, memory: Any, store: Store | None) -> None:
+    """Set where the one that distils in an estimator keeps its teachers and its trainings."""
+    _, taught = _taught_within(estimator)
+    if taught is not None:
+        taught.set_params(memory=memory)
+        taught._store = store
 
 
 def _distils(setting: Setting) -> bool:

@@ -35,7 +35,7 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.due = 0.0
 
-    def read(self) -> dict | None:
+    def read(self) -> dict[str, Any] | None:
         """Return the state that was written last; None where there is none, or a damaged one."""
         try:
             content = self.path.read_bytes()
@@ -47,7 +47,7 @@ class Checkpoint:
         warn(f"{self.path} was truncated or altered, and is not used: the training starts anew.")
         return None
 
-    def write(self, state: dict) -> None:
+    def write(self, state: dict[str, Any]) -> None:
         """Write a state in place of the one before, which stays if this fails."""
         start = time.monotonic()
         buffer = io.BytesIO()
@@ -57,7 +57,7 @@ class Checkpoint:
         end = time.monotonic()
         self.due = end + (end - start) * (1 / LARGEST_SHARE - 1)
 
-    def write_when_due(self, state: Callable[[], dict]) -> None:
+    def write_when_due(self, state: Callable[[], dict[str, Any]]) -> None:
         """Write what a function returns, if the last one was written long enough ago."""
         if time.monotonic() >= self.due:
             self.write(state())
@@ -80,7 +80,7 @@ class CheckpointFolder(Store):
         Made if it is not there.
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
 
     def checkpoint(self, training: Training) -> Checkpoint | None:
@@ -99,7 +99,7 @@ class CheckpointFolder(Store):
         return Checkpoint(self.folder / f"{training.role}-{key}.checkpoint") if key else None
 
 
-def training_state(net: NeuralNet, best: Any) -> dict:
+def training_state(net: NeuralNet, best: Any) -> dict[str, Any]:
     """Return what a training depends on at the end of an epoch."""
     state = {
         "module": net.module_.state_dict(),
@@ -114,7 +114,7 @@ def training_state(net: NeuralNet, best: Any) -> dict:
     return state
 
 
-def restore(net: NeuralNet, best: Any, state: dict) -> None:
+def restore(net: NeuralNet, best: Any, state: dict[str, Any]) -> None:
     """Bring a net, initialized, to the end of an epoch of a training like its own."""
     net.module_.load_state_dict(state["module"])
     net.optimizer_.load_state_dict(state["optimizer"])
@@ -126,6 +126,6 @@ def restore(net: NeuralNet, best: Any, state: dict) -> None:
         torch.cuda.set_rng_state(state["random_cuda"])
 
 
-def _plain(values: dict) -> dict:
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Return numpy's scalars as Python's, which alone are read back without pickle."""
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}

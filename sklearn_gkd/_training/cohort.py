@@ -8,6 +8,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from skorch import NeuralNet
@@ -132,7 +133,9 @@ def layer_sizes(training: Training) -> tuple[int, int]:
     return n_units, max(p.numel() for p in parameters.values())
 
 
-def train_cohort(training: Training, settings: Sequence[Setting]) -> Iterator[dict | None]:
+def train_cohort(
+    training: Training, settings: Sequence[Setting]
+) -> Iterator[dict[str, Any] | None]:
     """Train a net in each setting, and yield the state in which each one's training ends.
 
     Parameters
@@ -177,12 +180,12 @@ class _Record:
 
     def __init__(self, score_name: str) -> None:
         self.score_name = score_name
-        self.epochs: list[dict] = []
+        self.epochs: list[dict[str, Any]] = []
         self.weights: dict[str, Tensor] = {}
         self.misses = 0
         self.diverged = False
 
-    def note(self, epoch: dict, weights: Callable[[], dict[str, Tensor]]) -> None:
+    def note(self, epoch: dict[str, Any], weights: Callable[[], dict[str, Tensor]]) -> None:
         """Add an epoch, and keep its weights if it is the best, or if none can be told."""
         epoch |= {
             f"{name}_best": all(_better(name, epoch[name], before[name]) for before in self.epochs)
@@ -243,7 +246,7 @@ def _side_by_side_weights(settings: Sequence[Setting], module: nn.Module) -> Los
     return LossWeights(alpha, beta, gamma, temperature[:, None, None, None])
 
 
-def _as_tensor(values: Sequence, module: nn.Module) -> Tensor:
+def _as_tensor(values: Sequence[float], module: nn.Module) -> Tensor:
     parameter = next(module.parameters())
     return torch.tensor(values, dtype=parameter.dtype, device=parameter.device)
 
@@ -258,7 +261,13 @@ def _step(optimizer: torch.optim.Optimizer, shares: Tensor) -> None:
         after.copy_(start.lerp(after, shares.view(-1, *[1] * (after.ndim - 1))))
 
 
-def _train_epoch(net, module, criterion, take_step, data: TensorDataset) -> Tensor:
+def _train_epoch(
+    net: NeuralNet,
+    module: nn.Module,
+    criterion: nn.Module,
+    take_step: Callable[[], None],
+    data: TensorDataset,
+) -> Tensor:
     """Return the mean loss of each net."""
     totals = []
     for views, targets in net.get_iterator(data, training=True):
@@ -271,7 +280,9 @@ def _train_epoch(net, module, criterion, take_step, data: TensorDataset) -> Tens
 
 
 @torch.inference_mode()
-def _validate(net, module, criterion, outcome: Outcome, data: TensorDataset) -> dict[str, Tensor]:
+def _validate(
+    net: NeuralNet, module: nn.Module, criterion: nn.Module, outcome: Outcome, data: TensorDataset
+) -> dict[str, Tensor]:
     """Return the mean loss and the score of each net."""
     totals, points, most = [], [], []
     for views, targets in net.get_iterator(data, training=False):

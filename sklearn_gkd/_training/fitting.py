@@ -7,6 +7,7 @@ iterator of in-memory batches, and the callbacks that keep the best epoch.
 import copy
 import math
 from functools import partial
+from typing import Any
 
 from sklearn.base import clone
 from skorch import NeuralNet, NeuralNetClassifier
@@ -38,15 +39,17 @@ class ValidationScore(Callback):
     def __init__(self, outcome: Outcome):
         self.outcome = outcome
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Start counting epochs."""
         self.n_epochs_ = 0
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Start counting points."""
         self.points_ = self.most_ = 0.0
 
-    def on_batch_end(self, net, batch, training, y_pred=None, **kwargs):
+    def on_batch_end(
+        self, net: NeuralNet, batch: Any, training: bool, y_pred: Any = None, **kwargs: Any
+    ) -> None:
         """Count the points of a validation batch."""
         if training:
             if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
@@ -57,7 +60,7 @@ class ValidationScore(Callback):
             self.points_ += points.item()
             self.most_ += most.item()
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the points for the weight of all rows, and whether they are the best so far."""
         if self.most_:
             score = self.points_ / self.most_
@@ -111,7 +114,7 @@ def prepare(training: Training) -> NeuralNet:
     """Return the skorch net that a training trains, not initialized."""
     net = clone(training.net).set_params(**training.budget._asdict())
     unused, given = _split_callbacks(net)
-    callbacks: list = [("gkd_score", ValidationScore(training.outcome))]
+    callbacks: list[tuple[str, Callback]] = [("gkd_score", ValidationScore(training.outcome))]
     if len(training.valid):
         best = EarlyStopping(
             training.outcome.score_name,
@@ -255,7 +258,7 @@ def _snapshot(net: NeuralNet) -> NeuralNet:
     return snapshot
 
 
-def _split_callbacks(net: NeuralNet) -> tuple[list[str], list]:
+def _split_callbacks(net: NeuralNet) -> tuple[list[str], list[Any]]:
     """Return the names of skorch's callbacks that are not used, and those that were given."""
     names = [name for name, _ in net.get_default_callbacks()]
     if net.callbacks == "disable":

@@ -41,13 +41,13 @@ class Standardized(nn.Module):
 
     def __init__(
         self,
-        network,
+        network: Callable[..., nn.Module],
         scalings: Sequence[Scaling],
-        shapes,
-        n_classes,
+        shapes: Sequence[Shape],
+        n_classes: int,
         output_bias: Sequence[float] | None = None,
         averages: Averages = "probabilities",
-        **params,
+        **params: Any,
     ):
         super().__init__()
         self.network = network(shapes, n_classes, **params)

@@ -14,7 +14,7 @@ class Task:
         The estimator, and the X and y of its fit, which callbacks are given.
     """
 
-    def __init__(self, context: Any, **given):
+    def __init__(self, context: Any, **given: Any):
         self.context = context.call_on_fit_task_begin(**given)
         self.given = given
 

@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
 
-def draw_seeds(random_state, n_seeds: int) -> list[int]:
+def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
     """Draw seeds from what scikit-learn calls a random_state."""
     return check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_seeds).tolist()
 

@@ -43,7 +43,7 @@ OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
 
 
 def resolve_net(
-    network: Any, parameter: str, criteria: tuple[type[nn.Module], ...] = OF_CLASSES, **budget
+    network: Any, parameter: str, criteria: tuple[type[nn.Module], ...] = OF_CLASSES, **budget: Any
 ) -> NeuralNet:
     """Return the skorch net that a name, a network class or a skorch net stands for.
 

@@ -119,7 +119,7 @@ class Training:
     @property
     def setting(self) -> Setting:
         """Its own loss weights and learning rate."""
-        lr = self.budget.lr
+        lr: Any = self.budget.lr
         return Setting(self.weights, float(lr) if isinstance(lr, Real) else lr)
 
     def scalings(self) -> list[Scaling]:

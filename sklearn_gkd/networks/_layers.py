@@ -1,5 +1,7 @@
 """Layers that replace PyTorch's: faster on a CPU, or of several members at once."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -44,13 +46,13 @@ class Linear(nn.Linear):
 
 class _OneDNNLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias):
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         return F.linear(x.to_mkldnn(), weight, bias).to_dense()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         of_x = None
         if ctx.needs_input_grad[0]:

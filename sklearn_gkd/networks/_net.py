@@ -66,15 +66,15 @@ class SeriesNet(ClassifierMixin, NeuralNet):
 
     def __init__(
         self,
-        module="mlp",
+        module: Any = "mlp",
         *,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=partial(torch.optim.Adam, fused=True),  # noqa: B008
-        lr=1e-3,
-        max_epochs=40,
-        batch_size=64,
-        verbose=0,
-        **kwargs,
+        criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = partial(torch.optim.Adam, fused=True),  # noqa: B008
+        lr: float | None = 1e-3,
+        max_epochs: int | None = 40,
+        batch_size: int | None = 64,
+        verbose: int = 0,
+        **kwargs: Any,
     ):
         super().__init__(
             module,
@@ -88,11 +88,11 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         )
 
     @property
-    def classes_(self):
+    def classes_(self) -> np.ndarray:
         """Class codes: places in the estimator's ``classes_``."""
         return np.arange(self.module__n_classes)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Predict the class codes, places in the estimator's ``classes_``.
 
         A net that has learnt a quantity predicts its numbers, as standardised by the estimator.
@@ -111,7 +111,7 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         of_numbers = getattr(self, "module__averages", None) == "outputs"
         return predicted if of_numbers else predicted.argmax(axis=1)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class, by the net that an estimator has fitted.
 
         Parameters
@@ -127,7 +127,7 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         """
         return super().predict_proba(X)
 
-    def get_params(self, deep=True, **kwargs):
+    def get_params(self, deep: bool = True, **kwargs: Any) -> dict[str, Any]:
         """Return the parameters; without `deep`, those of skorch only where they were changed.
 
         These are what `clone` needs, and what a repr should show.
