@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gkd._common.checks import fresh_fit
@@ -35,12 +36,12 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
 
     n_channels: int | None
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_channels": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what there is to learn from the training series.
 
         Parameters
@@ -69,7 +70,7 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
             self._learn(table.reshape(-1, *self.series_shape_))
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Fit, and transform the training series.
 
         Parameters
@@ -86,7 +87,7 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
         """
         return self.fit(X, y).transform(X)
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Transform series of the dates and channels that fit saw.
 
         Parameters
@@ -147,7 +148,7 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
         n_channels = in_fit if in_fit > 1 else self.n_channels
         return read_channels(get_feature_names(table), n_channels, "X", "n_channels")
 
-    def _names_in(self, input_features) -> np.ndarray:
+    def _names_in(self, input_features: Any) -> np.ndarray:
         """Return the names of the columns that fit saw, as (T, C)."""
         check_is_fitted(self)
         return check_feature_names_in(self, input_features).reshape(self.series_shape_)
@@ -155,7 +156,7 @@ class SeriesTransformer(  # which makes frames itself, of tables alone
     def _fitted_state(self) -> dict[str, Attribute]:
         return OF_SERIES
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True

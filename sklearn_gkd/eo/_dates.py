@@ -4,6 +4,7 @@ import datetime
 import re
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,14 +18,14 @@ _TEXT = re.compile(
 )
 
 
-def as_dates(dates, name: str) -> np.ndarray:
+def as_dates(dates: Any, name: str) -> np.ndarray:
     """Return dates as datetime64, in order."""
     values = as_dates_in_any_order(dates, name)
     _check_order(values, name, as_text(values))
     return values
 
 
-def as_dates_in_any_order(dates, name: str) -> np.ndarray:
+def as_dates_in_any_order(dates: Any, name: str) -> np.ndarray:
     """Return dates as datetime64."""
     values = _one_dimensional(dates, name, "one for each")
     if values.dtype.kind != "M":
@@ -37,7 +38,7 @@ def as_dates_in_any_order(dates, name: str) -> np.ndarray:
     return values.astype("datetime64[ns]")
 
 
-def as_days(dates, name: str, n_dates: int | None = None) -> np.ndarray:
+def as_days(dates: Any, name: str, n_dates: int | None = None) -> np.ndarray:
     """Return days as floats, of numbers of days or of dates."""
     wanted = "one for each" if n_dates is None else f"{n_dates}, one for each step of X"
     values = _one_dimensional(dates, name, wanted)
@@ -50,7 +51,7 @@ def as_days(dates, name: str, n_dates: int | None = None) -> np.ndarray:
     return (as_dates(values, name) - np.datetime64(0, "ns")) / np.timedelta64(1, "D")
 
 
-def are_days(dates) -> bool:
+def are_days(dates: Any) -> bool:
     """Return whether these are numbers of days, rather than dates (20160112 is a date)."""
     values = np.asarray(dates)
     return values.dtype.kind in "iuf" and not _look_like_dates(values).any()
@@ -61,7 +62,7 @@ def as_text(dates: np.ndarray) -> list[str]:
     return [str(date)[:19].removesuffix("T00:00:00") for date in dates]
 
 
-def _one_dimensional(dates, name: str, wanted: str) -> np.ndarray:
+def _one_dimensional(dates: Any, name: str, wanted: str) -> np.ndarray:
     values = np.asarray(dates)
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(f"{name} has shape {values.shape}. Give {wanted}, in a list.")
@@ -73,7 +74,7 @@ def _look_like_dates(numbers: np.ndarray) -> np.ndarray:
     return (numbers >= 1900_01_01) & (numbers <= 2199_12_31)
 
 
-def _as_date(value, name: str) -> np.datetime64:
+def _as_date(value: Any, name: str) -> np.datetime64:
     """Return a date, in UTC where it has a time zone."""
     date = value.decode() if isinstance(value, bytes) else value
     date = date.start_time if isinstance(date, pd.Period) else date

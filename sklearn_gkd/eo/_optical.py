@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,18 +53,20 @@ class CloudMask(SeriesTransformer):
     array([[0.2, nan, 0.6]])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SeriesTransformer._parameter_constraints,
         "channel": [Integral],
         "clouds": ["array-like"],
     }
 
-    def __init__(self, channel: int = -1, *, clouds: Sequence[float] = (1,), n_channels=None):
+    def __init__(
+        self, channel: int = -1, *, clouds: Sequence[float] = (1,), n_channels: int | None = None
+    ):
         self.channel = channel
         self.clouds = clouds
         self.n_channels = n_channels
 
-    def _learn(self, series):
+    def _learn(self, series: np.ndarray) -> None:
         as_numbers(self.clouds, "clouds")
         n_channels = series.shape[2]
         if n_channels < 2 or not -n_channels <= self.channel < n_channels:
@@ -74,14 +76,14 @@ class CloudMask(SeriesTransformer):
                 "n_channels), or correct channel."
             )
 
-    def _transform(self, series):
+    def _transform(self, series: np.ndarray) -> np.ndarray:
         mask = series[:, :, self.channel]
         cloudy = np.isnan(mask) | np.isin(mask, self.clouds)
         others = np.delete(series, self.channel, axis=2)
         others[cloudy] = np.nan
         return others
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns but the mask's.
 
         Parameters
@@ -152,7 +154,7 @@ class SpectralIndices(SeriesTransformer):
     array([[[4.0e+02, 6.0e+02, 5.0e+02, 3.5e+03, 7.5e-01]]])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SeriesTransformer._parameter_constraints,
         "indices": ["array-like"],
         "bands": ["array-like"],
@@ -165,14 +167,14 @@ class SpectralIndices(SeriesTransformer):
         *,
         bands: Sequence[str] = ("B2", "B3", "B4", "B8"),
         offset: float | Sequence[float] = 0,
-        n_channels=None,
+        n_channels: int | None = None,
     ):
         self.indices = indices
         self.bands = bands
         self.offset = offset
         self.n_channels = n_channels
 
-    def _learn(self, series):
+    def _learn(self, series: np.ndarray) -> None:
         n_channels = series.shape[2]
         if len(self.bands) != n_channels:
             raise ValueError(
@@ -186,7 +188,7 @@ class SpectralIndices(SeriesTransformer):
             )
         self._channels_of_indices()
 
-    def _transform(self, series):
+    def _transform(self, series: np.ndarray) -> np.ndarray:
         series += np.reshape(self.offset, (-1, 1)).astype(series.dtype)
         appended = [
             compute(index, [series[..., channel] for channel in channels])
@@ -194,7 +196,7 @@ class SpectralIndices(SeriesTransformer):
         ]
         return np.concatenate([series, *(index[..., None] for index in appended)], axis=2)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns, those of the indices after each date's bands.
 
         An index is named after the date's first band: ``B2_d012`` gives ``NDVI_d012``.

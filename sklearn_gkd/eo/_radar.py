@@ -1,6 +1,7 @@
 """Radar images: power to decibels and back, and a speckle filter."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -9,7 +10,7 @@ from sklearn_gkd._common.compat import Interval, validate_params
 from sklearn_gkd._common.series import as_array
 
 
-def to_decibel(power):
+def to_decibel(power: Any) -> np.ndarray:
     """Return radar power in decibels, 10 log10 of it; zero and less become NaN.
 
     Parameters
@@ -32,7 +33,7 @@ def to_decibel(power):
     return 10 * np.log10(np.where(power > 0, power, np.nan))
 
 
-def from_decibel(decibel):
+def from_decibel(decibel: Any) -> np.ndarray:
     """Return the linear power of radar backscatter in dB.
 
     Parameters
@@ -58,7 +59,7 @@ def from_decibel(decibel):
     {"stack": ["array-like"], "window": [Interval(Integral, 1, None, closed="left")]},
     prefer_skip_nested_validation=True,
 )
-def despeckle(stack, window=7):
+def despeckle(stack: Any, window: int = 7) -> np.ndarray:
     """Filter speckle out of a stack of radar images, each with the help of all dates.
 
     The multitemporal filter of Quegan and Yu (2001), for images whose speckle is independent:
@@ -117,6 +118,6 @@ def despeckle(stack, window=7):
     return np.where(observed, means * mean_ratio, np.nan).astype(stack.dtype)
 
 
-def _floats(values, name: str) -> np.ndarray:
+def _floats(values: Any, name: str) -> np.ndarray:
     values = np.asarray(as_array(values, name))
     return values if values.dtype == np.float32 else values.astype(np.float64)

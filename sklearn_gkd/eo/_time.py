@@ -1,12 +1,12 @@
 """Interpolation in time: gaps filled, and series at other dates."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from sklearn.base import OneToOneFeatureMixin
 
-from sklearn_gkd._common.fitted_state import FloatArray
+from sklearn_gkd._common.fitted_state import Attribute, FloatArray
 from sklearn_gkd.eo._base import SeriesTransformer
 from sklearn_gkd.eo._dates import are_days, as_dates, as_days, as_text
 
@@ -68,16 +68,16 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
            [0.1, 0.3, 0.5, 0.4]])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SeriesTransformer._parameter_constraints,
         "dates": ["array-like", None],
     }
 
-    def __init__(self, n_channels: int | None = None, *, dates=None):
+    def __init__(self, n_channels: int | None = None, *, dates: Any = None):
         self.n_channels = n_channels
         self.dates = dates
 
-    def _learn(self, series):
+    def _learn(self, series: np.ndarray) -> None:
         n_steps, n_channels = self.series_shape_
         self.days_ = np.arange(n_steps, dtype=float)
         if self.dates is not None:
@@ -94,7 +94,7 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
         of_date = of_date.reshape(self.series_shape_)
         self.medians_ = np.where(np.isnan(of_date), of_channel, of_date)
 
-    def _transform(self, series):
+    def _transform(self, series: np.ndarray) -> np.ndarray:
         row, channel = np.nonzero(np.isnan(series).all(axis=1))
         series[row, :, channel] = self.medians_.T[channel]
         observed = ~np.isnan(series)
@@ -106,7 +106,7 @@ class GapFiller(OneToOneFeatureMixin, SeriesTransformer):
         )
         return series
 
-    def _fitted_state(self):
+    def _fitted_state(self) -> dict[str, Attribute]:
         return {
             **super()._fitted_state(),
             "medians_": FloatArray(("T", "C")),
@@ -155,21 +155,21 @@ class Resample(SeriesTransformer):
     array([[0.2, 0.3, 0.4, 0.6]])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SeriesTransformer._parameter_constraints,
         "dates": ["array-like"],
         "to_dates": ["array-like"],
     }
 
-    def __init__(self, dates, to_dates, *, n_channels: int | None = None):
+    def __init__(self, dates: Any, to_dates: Any, *, n_channels: int | None = None):
         self.dates = dates
         self.to_dates = to_dates
         self.n_channels = n_channels
 
-    def _learn(self, series):
+    def _learn(self, series: np.ndarray) -> None:
         self._both_days()
 
-    def _transform(self, series):
+    def _transform(self, series: np.ndarray) -> np.ndarray:
         days, to_days = self._both_days()
         before, after = _neighbours(~np.isnan(series))
         last = np.searchsorted(days, to_days, side="right") - 1
@@ -177,10 +177,10 @@ class Resample(SeriesTransformer):
         # A step of -1 and of T is that of no date: it stands before the first, and after the last.
         before = np.insert(before, 0, -1, axis=1)[:, last + 1]
         after = np.append(after, np.full_like(after[:, :1], len(days)), axis=1)[:, first]
-        row, _, channel = np.indices(before.shape, sparse=True)
+        row, _, channel = np.ix_(*map(np.arange, before.shape))
         return _between(series, days, row, channel, before, after, to_days[:, None])
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return a name for each common date and channel: ``VV_2016-01-12``, or ``VV_d012``.
 
         Parameters
@@ -206,7 +206,7 @@ class Resample(SeriesTransformer):
         return days, as_days(self.to_dates, "to_dates")
 
 
-def _names_of(dates) -> list[str]:
+def _names_of(dates: Any) -> list[str]:
     """Return ``d012`` for numbers of days, and ``2016-01-12`` for dates."""
     if are_days(dates):
         return [f"d{day:03g}" for day in dates]
@@ -222,7 +222,15 @@ def _neighbours(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return before, np.minimum.accumulate(after, axis=1)[:, ::-1]
 
 
-def _between(series, days, row, channel, before, after, day) -> np.ndarray:
+def _between(
+    series: np.ndarray,
+    days: np.ndarray,
+    row: np.ndarray,
+    channel: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    day: np.ndarray,
+) -> np.ndarray:
     """Interpolate between two steps, or take one of them where there is no other.
 
     Parameters

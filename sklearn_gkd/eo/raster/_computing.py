@@ -68,10 +68,10 @@ def applied(
     )
 
 
-def sent_once(function: Callable) -> Any:
+def sent_once(function: Callable[[np.ndarray], np.ndarray]) -> Any:
     """Return a function that is sent to a cluster once, however many blocks it is applied to."""
     return delayed(function, traverse=False)
 
 
-def _call(values: np.ndarray, function: Callable) -> np.ndarray:
+def _call(values: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     return function(values)

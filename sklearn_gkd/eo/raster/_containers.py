@@ -22,7 +22,7 @@ DIMENSIONS = {
 CODES = ("epsg", "proj:epsg", "proj:code")  # coordinates by which STAC tells the CRS
 
 
-def as_stack(data, *, bands: Sequence[str] | None = None) -> xarray.DataArray:
+def as_stack(data: Any, *, bands: Sequence[str] | None = None) -> xarray.DataArray:
     """Return what another library loaded as a stack.
 
     Parameters
@@ -129,7 +129,7 @@ def _of_one_band(data: xarray.DataArray, bands: Sequence[str] | None) -> xarray.
     return data.expand_dims(band=[str(name)])
 
 
-def _known(bands: Sequence[str], known: list) -> list[str]:
+def _known(bands: Sequence[str], known: list[Any]) -> list[str]:
     missing = [band for band in bands if band not in known]
     if missing:
         raise ValueError(f"bands has {missing[0]!r}, which is not in data: {known}.")

@@ -13,7 +13,7 @@ from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo.raster._computing import applied, computed
 from sklearn_gkd.eo.raster._pixels import PixelValues
 from sklearn_gkd.eo.raster._stacks import CHUNK
-from sklearn_gkd.eo.raster._vectors import check_index, warn_of
+from sklearn_gkd.eo.raster._vectors import Polygons, check_index, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
@@ -41,11 +41,11 @@ class Coverage(NamedTuple):
     columns: np.ndarray
     shares: np.ndarray
 
-    def take(self, which) -> "Coverage":
+    def take(self, which: np.ndarray) -> "Coverage":
         return Coverage(*(values[which] for values in self))
 
 
-def coverage_of(stack: xarray.DataArray, polygons, size: int) -> Coverage:
+def coverage_of(stack: xarray.DataArray, polygons: Polygons, size: int) -> Coverage:
     """Return which pixels each object covers; warn of those that cover none."""
     shapes = usable_shapes(polygons, stack.rio.crs)
     areal = np.flatnonzero(shapes.geom_type.isin(POLYGONS))
@@ -57,7 +57,7 @@ def coverage_of(stack: xarray.DataArray, polygons, size: int) -> Coverage:
     return coverage
 
 
-def usable_shapes(polygons, crs) -> geopandas.GeoSeries:
+def usable_shapes(polygons: Polygons, crs: Any) -> geopandas.GeoSeries:
     """Return polygons and points in a CRS; warn of empty and invalid ones, which become None."""
     if polygons.crs is None:
         raise ValueError("polygons have no CRS. Give them one: polygons.set_crs(32630).")

@@ -1,6 +1,7 @@
 """Image files read lazily as one array, NaN where they have no data, with scale and offset."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class ImageFile:
     """
 
     path: str
-    file: CachingFileManager
+    file: "CachingFileManager[rasterio.DatasetReader]"  # older xarray's is not generic
     grid: Grid
     bands: tuple[int, ...]
     nodata: float | None
@@ -104,7 +105,7 @@ class Images:
         """All files, in order of dates, tiles and bands."""
         return [file for of_date in self.dates for tile in of_date for file in tile]
 
-    def __dask_tokenize__(self) -> tuple:
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Return what names this array in a graph, the same whenever the files are opened."""
         files = [
             (file.path, file.bands, file.nodata, file.alpha, file.grid.token())
@@ -113,7 +114,7 @@ class Images:
         n_files = [[len(tile) for tile in of_date] for of_date in self.dates]
         return files, n_files, self.resampling, self.grid.token()
 
-    def __getitem__(self, key) -> np.ndarray:
+    def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
         wanted = [np.arange(size)[part] for size, part in zip(self.shape, key, strict=True)]
         shape = tuple(size for part in wanted for size in part.shape)
         if 0 in shape:

@@ -1,5 +1,6 @@
 """GeoTIFFs on the grid of a stack: of classes with a legend, or of numbers."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
 Blocks = Iterable[tuple[Window, np.ndarray]]  # arrays (n_bands, height, width)
 
 
-def write_numbers(path, stack: xarray.DataArray, blocks: Blocks, bands: Sequence[str]) -> None:
+def write_numbers(
+    path: str | os.PathLike[str], stack: xarray.DataArray, blocks: Blocks, bands: Sequence[str]
+) -> None:
     """Write a GeoTIFF of float32 bands with these names; NaN is no data."""
     with (
         replacing(path) as partial_path,
@@ -26,7 +29,9 @@ def write_numbers(path, stack: xarray.DataArray, blocks: Blocks, bands: Sequence
         _fill(file, blocks)
 
 
-def write_classes(path, stack: xarray.DataArray, blocks: Blocks, legend: Legend) -> None:
+def write_classes(
+    path: str | os.PathLike[str], stack: xarray.DataArray, blocks: Blocks, legend: Legend
+) -> None:
     """Write a GeoTIFF of classes that are numbered from 1, 0 for no data, as a legend says."""
     with replacing(path) as partial_path:
         with _create(partial_path, stack, ["class"], legend.dtype, legend.nodata) as file:

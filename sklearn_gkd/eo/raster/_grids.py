@@ -121,7 +121,7 @@ class Grid:
             width=max(self.width, column + other.width) - left,
         )
 
-    def token(self) -> tuple:
+    def token(self) -> tuple[str, tuple[float, ...], int, int]:
         """Return plain values that tell the grid from others."""
         return self.crs.to_wkt(), tuple(self.transform), self.height, self.width
 

@@ -86,7 +86,7 @@ def _add_raster(path: Path, files: set[Path]) -> None:
             _add_raster(Path(name), files)
 
 
-def _state_of_file(path: Path) -> list:
+def _state_of_file(path: Path) -> list[str | int]:
     state = path.stat()
     return [str(path), state.st_size, state.st_mtime_ns]
 
@@ -100,7 +100,7 @@ def _strings_in(content: Any, around: tuple[int, ...] = ()) -> Iterator[str]:
             yield from _strings_in(part, (*around, id(content)))
 
 
-def _held_by(content: Any) -> list:
+def _held_by(content: Any) -> list[Any]:
     """Return what a container or an object holds."""
     if isinstance(content, Mapping):
         return [*content.keys(), *content.values()]

@@ -52,7 +52,7 @@ def files_by_name(
     return paths, times, None if names == [None] else names
 
 
-def _matches(pattern: str, bands: Sequence[str] | None) -> dict[tuple, str]:
+def _matches(pattern: str, bands: Sequence[str] | None) -> dict[tuple[Any, str, Any], str]:
     """Return the files by day, tile ("" without any) and band (None without any)."""
     in_name = "|".join(map(re.escape, bands)) if bands else r"[^/\\]+?"
     expression = re.escape(pattern).replace(r"\*", r"[^/\\]*")
@@ -62,7 +62,7 @@ def _matches(pattern: str, bands: Sequence[str] | None) -> dict[tuple, str]:
     wildcards = glob.escape(pattern).replace("[*]", "*")
     for name in ("{date}", "{tile}", "{band}"):
         wildcards = wildcards.replace(name, "*")
-    found: dict[tuple, str] = {}
+    found: dict[tuple[Any, str, Any], str] = {}
     for path in sorted(glob.glob(wildcards)):
         match = re.fullmatch(expression, path)
         if match is None:
@@ -127,8 +127,14 @@ def layers_of_file(
     return times, bands, (order + 1).tolist()
 
 
-def _by_description(path, parts, names, times, bands) -> list[list[int]]:
-    numbers: dict[tuple, int] = {}
+def _by_description(
+    path: Any,
+    parts: list[tuple[Any, str]],
+    names: list[str | None],
+    times: np.ndarray,
+    bands: list[str],
+) -> list[list[int]]:
+    numbers: dict[tuple[Any, str | None], int] = {}
     for number, ((date, _), name) in enumerate(zip(parts, names, strict=True), 1):
         if (date, name) in numbers:
             raise ValueError(f"{path} has two bands of {date} and {name}. Give one of each day.")

@@ -106,7 +106,7 @@ def _layout(values: np.ndarray) -> tuple[str, int] | None:
     return None
 
 
-def _each(of_class: Mapping, classes: np.ndarray, name: str, what: str) -> list:
+def _each(of_class: Mapping[Any, Any], classes: np.ndarray, name: str, what: str) -> list[Any]:
     """Return what a mapping has for each class."""
     if not isinstance(of_class, Mapping):
         raise ValueError(f"{name} is {of_class!r}. Give a mapping: {{class: {what}}}.")

@@ -1,6 +1,7 @@
 """Maps of an image stack: classes or a quantity in every pixel, block by block, as GeoTIFFs."""
 
 import io
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,14 +47,14 @@ CACHE = 128  # MB of what GDAL has read; it would keep a twentieth of the machin
 
 
 def predict_map(
-    estimator,
-    stack,
-    out,
+    estimator: Any,
+    stack: xarray.DataArray,
+    out: str | os.PathLike[str],
     *,
-    probabilities=None,
-    confidence=None,
-    entropy=None,
-    margin=None,
+    probabilities: str | os.PathLike[str] | None = None,
+    confidence: str | os.PathLike[str] | None = None,
+    entropy: str | os.PathLike[str] | None = None,
+    margin: str | os.PathLike[str] | None = None,
     names: Mapping[Any, str] | None = None,
     colors: Mapping[Any, Any] | None = None,
     sieve: int = 1,
@@ -149,7 +150,7 @@ def predict_map(
     stack, appended, order, n_columns = _as_in_fit(estimator, stack, tolerance, indices)
     if isinstance(sieve, bool) or not isinstance(sieve, Integral) or sieve < 1:
         raise ValueError(f"sieve is {sieve!r}. Give a number of pixels, 1 or more.")
-    paths = {
+    paths: dict[str, Any] = {
         "probabilities": probabilities,
         "confidence": confidence,
         "entropy": entropy,
@@ -208,7 +209,7 @@ def _sieved(blocks: Blocks, stack: xarray.DataArray, size: int) -> Blocks:
 
 
 def _as_in_fit(
-    estimator, stack: xarray.DataArray, tolerance: float, indices: Sequence[str]
+    estimator: Any, stack: xarray.DataArray, tolerance: float, indices: Sequence[str]
 ) -> tuple[xarray.DataArray, SpectralIndices | None, list[int] | None, int]:
     """Return the dates and bands that the estimator was fitted on, and how they become its table.
 
@@ -240,7 +241,7 @@ def _as_in_fit(
 @contextmanager
 def _predicted(
     predict: PixelPredictor, stack: xarray.DataArray, out: Path, progress: bool
-) -> Iterator[list]:
+) -> Iterator[list[tuple[Window, Path]]]:
     """Give the windows of a map, each with the file of its layers."""
     windows = _windows(stack)
     with _partial_folder(out, _key(predict, stack, windows)) as folder:
@@ -276,7 +277,10 @@ def _windows(stack: xarray.DataArray) -> list[Window]:
 
 
 def _predict_blocks(
-    predict: PixelPredictor, stack: xarray.DataArray, blocks: list, progress: bool
+    predict: PixelPredictor,
+    stack: xarray.DataArray,
+    blocks: list[tuple[Window, Path]],
+    progress: bool,
 ) -> None:
     """Write the layers of each window to its file, where an earlier call has not done so."""
     function = predict if stack.chunks is None else sent_once(predict)
@@ -298,6 +302,6 @@ def _layers(function: Any, n_layers: int, stack: xarray.DataArray, window: Windo
     return applied(function, block, "lyx", {"l": n_layers}, np.float32)
 
 
-def _read(blocks: list, layers: slice) -> Iterator[tuple[Window, np.ndarray]]:
+def _read(blocks: list[tuple[Window, Path]], layers: slice) -> Iterator[tuple[Window, np.ndarray]]:
     for window, path in blocks:
         yield window, np.load(path)[layers]

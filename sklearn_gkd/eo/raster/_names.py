@@ -49,7 +49,7 @@ def same_band(description: str, name: str) -> bool:
     return bool(described and words) and (described <= words or words <= described)
 
 
-def check_descriptions(path, descriptions: Sequence[str | None], names: Sequence[str]) -> None:
+def check_descriptions(path: str, descriptions: Sequence[str | None], names: Sequence[str]) -> None:
     """Raise an error where a file's descriptions contradict the names of its bands."""
     for description, name in zip(descriptions, names, strict=True):
         if description and _contradicts(description, name, names):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo.raster._coverage import coverage_of, means_of
 from sklearn_gkd.eo.raster._pixels import PixelValues, masked_and_shifted
 from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names, order_of
-from sklearn_gkd.eo.raster._vectors import check_index, warn_of
+from sklearn_gkd.eo.raster._vectors import Polygons, check_index, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
+    import xarray
 
 
 @validate_params(
@@ -35,8 +37,8 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     prefer_skip_nested_validation=True,
 )
 def object_series(
-    stack,
-    polygons,
+    stack: xarray.DataArray,
+    polygons: Polygons,
     *,
     indices: Sequence[str] = (),
     offset: float | Sequence[float] = 0,
@@ -45,7 +47,7 @@ def object_series(
     mask_bits: Sequence[int] | None = None,
     average: str = "power",
     size: int = 1,
-    like=None,
+    like: Any = None,
     tolerance: float = TOLERANCE,
 ) -> pd.DataFrame:
     """Average each band and date of an image stack over each polygon, or take it at points.
@@ -153,7 +155,14 @@ def object_series(
     return table
 
 
-def training_set(polygons, radar, optical=None, *, y: str, groups: str | None = None) -> Bunch:
+def training_set(
+    polygons: pd.DataFrame,
+    radar: pd.DataFrame,
+    optical: pd.DataFrame | None = None,
+    *,
+    y: str,
+    groups: str | None = None,
+) -> Bunch:
     """Join the classes and the series of objects to what an estimator is fitted on.
 
     Parameters

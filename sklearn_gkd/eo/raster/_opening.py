@@ -33,11 +33,11 @@ FOR_CLASSES = ("nearest", "mode")  # ways of warping that invent no class
 
 
 def open_stack(
-    paths,
-    dates=None,
+    paths: Any,
+    dates: Any = None,
     bands: Sequence[str] | None = None,
     *,
-    like=None,
+    like: Any = None,
     nodata: float | None = None,
     resampling: str | Mapping[str, str] = "bilinear",
 ) -> xarray.DataArray:
@@ -100,7 +100,7 @@ def open_stack(
     >>> tiles = "S2/T{tile}_{date}_{band}_10m.jp2"  # of two zones: warped to the grid of the radar
     >>> stack = open_stack(tiles, bands=["B04", "B08"], like=radar, nodata=0)  # doctest: +SKIP
     """
-    if isinstance(nodata, bool) or not isinstance(nodata, Real | None):
+    if not isinstance(nodata, Real | None) or isinstance(nodata, bool):
         raise ValueError(f"nodata is {nodata!r}. Give a number.")
     if isinstance(bands, str):
         raise ValueError(f"bands is {bands!r}. Give a list: [{bands!r}].")
@@ -132,7 +132,7 @@ def _open_layers(path: Any, dates: Any, bands: Sequence[str] | None, nodata: flo
 
 
 def _open_dates(
-    paths: list, dates: Any, bands: Sequence[str] | None, nodata: float | None
+    paths: list[Any], dates: Any, bands: Sequence[str] | None, nodata: float | None
 ) -> Files:
     """Open the files of each date."""
     if dates is None:
@@ -159,7 +159,7 @@ def _is_path(paths: Any) -> bool:
     return isinstance(paths, str | os.PathLike)
 
 
-def _tiles_of(of_date: Any, n_bands: int) -> list:
+def _tiles_of(of_date: Any, n_bands: int) -> list[Any]:
     """Return the tiles of a date, each the path of one file or a list of a path for each band."""
     if _is_path(of_date):
         return [of_date]
@@ -171,7 +171,7 @@ def _tiles_of(of_date: Any, n_bands: int) -> list:
     return paths if paths and _have_bands(paths, n_bands) else [paths]
 
 
-def _have_bands(paths: list, n_bands: int) -> bool:
+def _have_bands(paths: list[Any], n_bands: int) -> bool:
     """Return whether each file has so many bands, beside an alpha band."""
     return all(len(_OpenFile(path, n_bands).numbers) == n_bands for path in paths)
 

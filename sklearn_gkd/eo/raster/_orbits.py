@@ -17,7 +17,7 @@ REPEAT_CYCLE = 12  # days of one Sentinel-1
 
 
 def join_orbits(
-    stacks: Mapping[str, Any], dates=None, *, tolerance: float = REPEAT_CYCLE
+    stacks: Any, dates: Any = None, *, tolerance: float = REPEAT_CYCLE
 ) -> xarray.DataArray:
     """Join the stacks of several orbits to one whose bands tell them apart: VV_asc, VV_desc.
 

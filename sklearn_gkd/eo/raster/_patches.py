@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from sklearn_gkd.eo.raster._computing import applied, computed
 from sklearn_gkd.eo.raster._coverage import tile_size, usable_shapes
 from sklearn_gkd.eo.raster._pixels import masked_and_shifted, refuse_classes
 from sklearn_gkd.eo.raster._stacks import check_stack, column_names
-from sklearn_gkd.eo.raster._vectors import warn_of
+from sklearn_gkd.eo.raster._vectors import Polygons, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
@@ -36,8 +36,8 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     prefer_skip_nested_validation=True,
 )
 def object_patches(
-    stack,
-    polygons,
+    stack: xarray.DataArray,
+    polygons: Polygons,
     size: int,
     *,
     offset: float | Sequence[float] = 0,
@@ -167,7 +167,7 @@ def _shown(
     return shapely.intersects(shapes.to_numpy(), boxes)
 
 
-def _reach(starts: np.ndarray, size: int, first, end) -> np.ndarray:
+def _reach(starts: np.ndarray, size: int, first: Any, end: Any) -> np.ndarray:
     """Return which patches reach into the window from a first pixel to before an end."""
     return ((starts < end) & (starts + size > first)).all(axis=1)
 
@@ -201,7 +201,7 @@ def _tiles(stack: xarray.DataArray, starts: np.ndarray, size: int) -> Iterator[_
             yield _Tile(which, first, np.minimum(end, starts[which].max(axis=0) + size))
 
 
-def _parts_in(stack: xarray.DataArray, tile: _Tile, starts: np.ndarray, size: int):
+def _parts_in(stack: xarray.DataArray, tile: _Tile, starts: np.ndarray, size: int) -> Any:
     """Return patches as far as they lie in a tile, lazily where the stack is lazy."""
     rows, columns = map(slice, tile.first, tile.end)
     cut = _Cut(starts[tile.which] - tile.first, size)

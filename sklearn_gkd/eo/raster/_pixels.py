@@ -1,6 +1,7 @@
 """Values of pixels before they are averaged or classified: masked, shifted, with indices."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def masked_and_shifted(
     return _shifted(stack if mask is None else _masked(stack, mask, mask_values, mask_bits), offset)
 
 
-def _masked(stack, mask, values, bits) -> xarray.DataArray:
+def _masked(stack: xarray.DataArray, mask: str, values: Any, bits: Any) -> xarray.DataArray:
     bands = stack["band"].to_numpy().tolist()
     if mask not in bands or len(bands) < 2:
         raise ValueError(f"mask={mask!r} is to be a band of the stack beside others: {bands}.")
@@ -55,7 +56,7 @@ def _masked(stack, mask, values, bits) -> xarray.DataArray:
     return stack.drop_sel(band=mask).where(~unused)
 
 
-def _bit_numbers(bits) -> list[int]:
+def _bit_numbers(bits: Any) -> list[int]:
     numbers = as_numbers(bits, "mask_bits")
     if not ((numbers >= 0) & (numbers < 63) & (numbers % 1 == 0)).all():
         raise ValueError(f"mask_bits is {bits!r}. Give whole numbers, 0 for the lowest bit.")

@@ -132,7 +132,7 @@ _MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def predict_numbers(estimator, table: np.ndarray, names=None) -> np.ndarray:
+def predict_numbers(estimator: Any, table: np.ndarray, names: Any = None) -> np.ndarray:
     """Return the number of each row's class, from 1 in the order of ``classes_``; 0 for no data.
 
     Parameters
@@ -149,14 +149,16 @@ def predict_numbers(estimator, table: np.ndarray, names=None) -> np.ndarray:
     return numbers
 
 
-def numbers_per_row(estimator, n_columns: int) -> int:
+def numbers_per_row(estimator: Any, n_columns: int) -> int:
     """Return how many numbers a regressor predicts for a row."""
     names = getattr(estimator, "feature_names_in_", None)
     row = _rows(np.zeros((1, n_columns), dtype=np.float32), np.ones(1, dtype=bool), names)
     return np.size(estimator.predict(row))
 
 
-def predict_quantity(estimator, table: np.ndarray, n_numbers: int, names=None) -> np.ndarray:
+def predict_quantity(
+    estimator: Any, table: np.ndarray, n_numbers: int, names: Any = None
+) -> np.ndarray:
     """Return the numbers (n, n_numbers) for the same table, NaN in rows without data."""
     usable = _usable(estimator, table)
     numbers = np.full((len(table), n_numbers), np.nan)
@@ -173,7 +175,7 @@ def names_of_numbers(n_numbers: int) -> list[str]:
     return [f"predicted_{number}" for number in range(1, n_numbers + 1)]
 
 
-def refuse_options_of_classes(**options) -> None:
+def refuse_options_of_classes(**options: Any) -> None:
     """Raise a ValueError where an option was given that a quantity does not have."""
     for name, value in options.items():
         if value is not None:
@@ -183,7 +185,7 @@ def refuse_options_of_classes(**options) -> None:
             )
 
 
-def predict_probabilities(estimator, table: np.ndarray, names=None) -> np.ndarray:
+def predict_probabilities(estimator: Any, table: np.ndarray, names: Any = None) -> np.ndarray:
     """Return the probabilities (n, n_classes) for the same table, NaN in rows without data."""
     usable = _usable(estimator, table)
     if not usable.any():
@@ -200,13 +202,13 @@ def most_probable(probabilities: np.ndarray) -> np.ndarray:
     return np.where(has_none, 0, probabilities.argmax(axis=1) + 1)
 
 
-def _usable(estimator, table: np.ndarray) -> np.ndarray:
+def _usable(estimator: Any, table: np.ndarray) -> np.ndarray:
     """Return which rows are complete or, where the estimator takes NaN, have any value."""
     first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
     known = np.isfinite(table)
     return known.any(axis=1) if get_tags(first).input_tags.allow_nan else known.all(axis=1)
 
 
-def _rows(table: np.ndarray, usable: np.ndarray, names):
+def _rows(table: np.ndarray, usable: np.ndarray, names: Any) -> np.ndarray | pd.DataFrame:
     rows = table if usable.all() else table[usable]
     return rows if names is None else pd.DataFrame(rows, columns=names)

@@ -20,8 +20,8 @@ VALUES = 2**22  # of a stack, interpolated at a time
 
 
 def resample_stack(
-    stack,
-    dates,
+    stack: xarray.DataArray,
+    dates: Any,
     *,
     tolerance: float = TOLERANCE,
     offset: float | Sequence[float] = 0,

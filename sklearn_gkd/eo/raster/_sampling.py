@@ -1,22 +1,25 @@
 """Pairs without a label, drawn from the images of both sensors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
+from numpy.random import RandomState
 from sklearn.utils import Bunch, check_random_state
 
 from sklearn_gkd._common.compat import Interval, validate_params
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo.raster._objects import object_series
 from sklearn_gkd.eo.raster._stacks import check_stack
+from sklearn_gkd.eo.raster._vectors import Polygons
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
     import shapely
+    import xarray
     from rasterio.warp import transform_bounds
 
 ROUNDS = 20  # of drawing, before the images are given up
@@ -38,17 +41,17 @@ ROUNDS = 20  # of drawing, before the images are given up
     prefer_skip_nested_validation=True,
 )
 def sample_pairs(
-    radar,
-    optical,
+    radar: xarray.DataArray,
+    optical: xarray.DataArray,
     n: int,
     *,
-    like=None,
-    within=None,
-    away_from=None,
+    like: Polygons | None = None,
+    within: Polygons | None = None,
+    away_from: Polygons | None = None,
     distance: float = 0,
     radar_options: Mapping[str, Any] | None = None,
     optical_options: Mapping[str, Any] | None = None,
-    random_state=None,
+    random_state: int | RandomState | None = None,
 ) -> Bunch:
     """Draw pairs without a label from two image stacks: objects as both sensors see them.
 
@@ -114,9 +117,9 @@ def sample_pairs(
     ... )
     """
     radar, optical = check_stack(radar), check_stack(optical)
-    random_state = check_random_state(random_state)
-    places = _Places(radar, optical, like, within, away_from, distance, random_state)
-    found: list[tuple] = []
+    rng = check_random_state(random_state)
+    places = _Places(radar, optical, like, within, away_from, distance, rng)
+    found: list[tuple[pd.DataFrame, ...]] = []
     n_found, n_drawn = 0, 0
     for _ in range(ROUNDS):
         # As many as are likely to be needed, for each round reads the images again.
@@ -140,7 +143,9 @@ def sample_pairs(
     return Bunch(X_unlabeled=of_radar, X_priv_unlabeled=of_optical, polygons=polygons)
 
 
-def _series(stack, polygons, options: Mapping[str, Any] | None) -> pd.DataFrame:
+def _series(
+    stack: xarray.DataArray, polygons: Polygons, options: Mapping[str, Any] | None
+) -> pd.DataFrame:
     with catch_warnings(action="ignore", category=UserWarning):  # of places outside: drawn anew
         return object_series(stack, polygons, **(options or {}))
 
@@ -148,7 +153,16 @@ def _series(stack, polygons, options: Mapping[str, Any] | None) -> pd.DataFrame:
 class _Places:
     """Squares or points, drawn where both stacks lie and away from polygons."""
 
-    def __init__(self, radar, optical, like, within, away_from, distance, random_state):
+    def __init__(
+        self,
+        radar: xarray.DataArray,
+        optical: xarray.DataArray,
+        like: Polygons | None,
+        within: Polygons | None,
+        away_from: Polygons | None,
+        distance: float,
+        random_state: RandomState,
+    ):
         self.random_state = random_state
         self.crs = _metric(radar)
         self.distance = distance
@@ -183,7 +197,7 @@ class _Places:
             "distance, or images and polygons of more ground."
         )
 
-    def _sides_of(self, polygons) -> np.ndarray:
+    def _sides_of(self, polygons: Polygons) -> np.ndarray:
         """Return the sides of squares as large as polygons; 0 for points."""
         areas = polygons.geometry.to_crs(self.crs).area.to_numpy()
         sides = np.sqrt(areas[areas > 0]) if (areas > 0).any() else np.zeros(1)
@@ -202,13 +216,15 @@ class _Places:
         return np.where(sides > 0, squares, shapely.points(x, y))
 
 
-def _metric(stack) -> Any:
+def _metric(stack: xarray.DataArray) -> Any:
     """Return the CRS of a stack, or the UTM zone around its middle if that is in degrees."""
     outline = geopandas.GeoSeries([shapely.box(*stack.rio.bounds())], crs=stack.rio.crs)
     return outline.crs if outline.crs.is_projected else outline.estimate_utm_crs()
 
 
-def _common_bounds(radar, optical, crs) -> tuple[float, float, float, float]:
+def _common_bounds(
+    radar: xarray.DataArray, optical: xarray.DataArray, crs: Any
+) -> tuple[float, float, float, float]:
     """Return left, bottom, right and top of what both stacks show."""
     of_radar, of_optical = (
         transform_bounds(stack.rio.crs, crs.to_wkt(), *stack.rio.bounds())
@@ -217,7 +233,9 @@ def _common_bounds(radar, optical, crs) -> tuple[float, float, float, float]:
     return _overlap(of_radar, of_optical, "radar and optical show different places")
 
 
-def _overlap(one, other, otherwise: str) -> tuple[float, float, float, float]:
+def _overlap(
+    one: Sequence[float], other: Sequence[float], otherwise: str
+) -> tuple[float, float, float, float]:
     """Return the bounds that both have in common, or raise an error that says what is otherwise."""
     left, bottom = np.maximum(one, other)[:2]
     right, top = np.minimum(one, other)[2:]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,8 @@ from sklearn_gkd.eo.raster._predicting import (
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
 
+Polygons = geopandas.GeoDataFrame | geopandas.GeoSeries
+
 DRIVERS = {
     ".gpkg": "GPKG",
     ".shp": "ESRI Shapefile",
@@ -38,7 +41,14 @@ OF_CASE = (".geojson", ".parquet", ".geoparquet")  # these tell `Predicted` from
 SPATIAL_INDEX = (".qix", ".sbn", ".sbx")  # of a shapefile that was there before
 
 
-def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabilities=False):
+def predict_objects(
+    estimator: Any,
+    series: pd.DataFrame,
+    polygons: geopandas.GeoDataFrame,
+    out: str | os.PathLike[str],
+    *,
+    probabilities: bool = False,
+) -> geopandas.GeoDataFrame:
     """Predict the class, or the quantity, of objects, and write it with their polygons to a file.
 
     Parameters
@@ -108,7 +118,7 @@ def predict_objects(estimator, series: pd.DataFrame, polygons, out, *, probabili
     return objects
 
 
-def check_index(table, name: str = "polygons") -> None:
+def check_index(table: pd.DataFrame | pd.Series, name: str = "polygons") -> None:
     """Raise an error that names the first object that has several rows."""
     repeated = table.index[table.index.duplicated()].tolist()
     if repeated:
@@ -127,7 +137,7 @@ def warn_of(what: str, names: pd.Index) -> None:
         warn(f"{counted(len(names), 'polygon')} {are} {what}: {shown}{more}.")
 
 
-def _check_ending(out) -> Path:
+def _check_ending(out: str | os.PathLike[str]) -> Path:
     out = Path(out)
     if out.suffix.lower() not in DRIVERS:
         raise ValueError(
@@ -137,7 +147,7 @@ def _check_ending(out) -> Path:
     return out
 
 
-def _check_match(series: pd.DataFrame, polygons) -> None:
+def _check_match(series: pd.DataFrame, polygons: geopandas.GeoDataFrame) -> None:
     """Raise an error if no polygon has a row in the series, and warn of those that have none."""
     check_index(polygons)
     check_index(series, "series")
@@ -151,14 +161,18 @@ def _check_match(series: pd.DataFrame, polygons) -> None:
     warn_of("without a row in series, and not classified", missing)
 
 
-def _classes_and_probabilities(estimator, table: np.ndarray, names, index: pd.Index) -> tuple:
+def _classes_and_probabilities(
+    estimator: Any, table: np.ndarray, names: Any, index: pd.Index
+) -> tuple[pd.Series | np.ndarray, ...]:
     """Return the class of each row, its probability, and that of each class."""
     of_classes = predict_probabilities(estimator, table, names).astype(np.float64)
     predicted = _classes_of(most_probable(of_classes), estimator.classes_, index)
     return predicted, of_classes.max(axis=1), *of_classes.T
 
 
-def _without_earlier(polygons, added: Iterable[str]):
+def _without_earlier(
+    polygons: geopandas.GeoDataFrame, added: Iterable[str]
+) -> geopandas.GeoDataFrame:
     """Return a copy without the columns that an earlier prediction added."""
     names = polygons.columns.tolist()
     earlier = {"predicted", "confidence", *added}
@@ -170,7 +184,7 @@ def _without_earlier(polygons, added: Iterable[str]):
     return polygons.drop(columns=[name for name in names if name in earlier])
 
 
-def _index_to_write(objects) -> list:
+def _index_to_write(objects: geopandas.GeoDataFrame) -> list[Any]:
     """Return the names of the index's columns in the file."""
     names = [name or "index" for name in objects.index.names]
     if objects.index.names == [None] and "index" in objects.columns:
@@ -178,7 +192,7 @@ def _index_to_write(objects) -> list:
     return names
 
 
-def _check_names(names: Iterable, out: Path) -> None:
+def _check_names(names: Iterable[Any], out: Path) -> None:
     seen: dict[str, str] = {}
     for name in map(str, names):
         key = name if out.suffix.lower() in OF_CASE else name.lower()
