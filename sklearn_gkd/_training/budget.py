@@ -7,6 +7,8 @@ from skorch import NeuralNet
 
 from sklearn_gkd.networks._architectures import MLPEnsemble
 
+FALL = 0.3  # share of the passes in which the rate of larger steps falls to 0
+
 
 class Budget(NamedTuple):
     """Passes over the training rows, rows in each step, and learning rate."""
@@ -35,6 +37,16 @@ def suited_lr(net: NeuralNet, n_rows: int) -> float:
     return 1e-3 * _larger_steps(net, n_rows) ** 1.3
 
 
+def rate_shares(net: NeuralNet, n_rows: int, n_epochs: int) -> list[float]:
+    """Return the share of its learning rate at which a net learns in each epoch.
+
+    The rate of larger steps falls to 0 in the last epochs; without that, they cost accuracy.
+    """
+    if _larger_steps(net, n_rows) == 1:
+        return [1.0] * n_epochs
+    return [min(1.0, (1 - (epoch + 0.5) / n_epochs) / FALL) for epoch in range(n_epochs)]
+
+
 def batch_size_of(net: NeuralNet, n_rows: int) -> int:
     """Return the rows in each training step of a net: its own number, or what suits most data."""
     batch_size = net.get_params_for("iterator_train").get("batch_size", net.batch_size)
@@ -50,4 +62,6 @@ def _larger_steps(net: NeuralNet, n_rows: int) -> float:
 
 
 def _is_ensemble(net: NeuralNet) -> bool:
-    return isinstance(net.module, type) and issubclass(net.module, MLPEnsemble)
+    """Return whether a network is, or is built of, an `MLPEnsemble`."""
+    parts = (net.module, *net.get_params_for("module").values())
+    return any(isinstance(part, type) and issubclass(part, MLPEnsemble) for part in parts)

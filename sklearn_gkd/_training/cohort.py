@@ -213,12 +213,14 @@ def _train(
     lr = _as_tensor([setting.lr for setting in settings], module)
     criterion = training.outcome.loss(_side_by_side_weights(settings, module))
     args, kwargs = net.get_params_for_optimizer("optimizer", list(module.named_parameters()))
-    optimizer = net.optimizer(*args, **kwargs | {"lr": max(setting.lr for setting in settings)})
+    largest = max(setting.lr for setting in settings)
+    optimizer = net.optimizer(*args, **kwargs | {"lr": largest})
     take_step = optimizer.step if (lr == lr[0]).all() else partial(_step, optimizer, lr / lr.max())
     train, valid = net.get_split_datasets(training.dataset(training.train))
     records = [_Record(training.outcome.score_name) for _ in settings]
-    for number in range(1, net.max_epochs + 1):
+    for number, share in enumerate(training.rate_shares, start=1):
         start = time.perf_counter()
+        optimizer.param_groups[0]["lr"] = largest * share
         module.train()
         scores = {"train_loss": _train_epoch(net, module, criterion, take_step, train)}
         if valid is not None:

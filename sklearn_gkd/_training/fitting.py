@@ -6,6 +6,7 @@ iterator of in-memory batches, and the callbacks that keep the best epoch.
 
 import copy
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -71,6 +72,25 @@ class ValidationScore(Callback):
         self.n_epochs_ += 1
 
 
+class RateShares(Callback):
+    """Takes the steps of each epoch at a share of the learning rate, whatever else changes it."""
+
+    def __init__(self, shares: Sequence[float]):
+        self.shares = shares
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Go down to the share."""
+        self._multiply(net, self.shares[len(net.history) - 1])
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Come back to the whole rate, from which a scheduler goes on."""
+        self._multiply(net, 1 / self.shares[len(net.history) - 1])
+
+    def _multiply(self, net: NeuralNet, factor: float) -> None:
+        for group in net.optimizer_.param_groups:
+            group["lr"] *= factor
+
+
 def fit_net(training: Training, store: Store, fit_task: Task) -> NeuralNet:
     """Train a net and keep the epoch that is best on the validation rows.
 
@@ -114,7 +134,10 @@ def prepare(training: Training) -> NeuralNet:
     """Return the skorch net that a training trains, not initialized."""
     net = clone(training.net).set_params(**training.budget._asdict())
     unused, given = _split_callbacks(net)
-    callbacks: list[tuple[str, Callback]] = [("gkd_score", ValidationScore(training.outcome))]
+    callbacks: list[tuple[str, Callback]] = [
+        ("gkd_score", ValidationScore(training.outcome)),
+        ("gkd_rate", RateShares(training.rate_shares)),
+    ]
     if len(training.valid):
         best = EarlyStopping(
             training.outcome.score_name,

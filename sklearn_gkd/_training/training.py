@@ -15,7 +15,7 @@ from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import Scaling, Shape, View
 from sklearn_gkd._common.targets import has_target
 from sklearn_gkd._training.batches import SeriesDataset
-from sklearn_gkd._training.budget import Budget, budget_of
+from sklearn_gkd._training.budget import Budget, budget_of, rate_shares
 from sklearn_gkd.losses import LossWeights
 from sklearn_gkd.networks._architectures import Averages
 
@@ -115,6 +115,11 @@ class Training:
         """Passes, batch size and learning rate: the net's own, or what suits the training rows."""
         labels = np.asarray(self.targets[0])[self.train]
         return budget_of(self.net, len(labels), int(has_target(labels).sum()))
+
+    @property
+    def rate_shares(self) -> list[float]:
+        """The share of the learning rate in each epoch."""
+        return rate_shares(self.net, len(self.train), self.budget.max_epochs)
 
     @property
     def setting(self) -> Setting:

@@ -32,7 +32,6 @@ from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import SeriesClassifier, SeriesRegressor
 from sklearn_gkd._estimators._ignoring import IgnorePrivileged
 from sklearn_gkd._estimators._privileged import Pair, has_information
-from sklearn_gkd._training.budget import budget_of
 from sklearn_gkd._training.resolving import with_sources
 from sklearn_gkd.evaluation import _budget as budget
 from sklearn_gkd.evaluation._protocol import quantity_scores, scores
@@ -321,9 +320,7 @@ def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> Any:
     shared = of_series().get_params(deep=False).keys() & estimator.get_params(deep=False)
     params = {name: getattr(estimator, name) for name in shared - {"n_channels", *BUDGET}}
     net.max_epochs, params["n_iter_no_change"] = budget.as_many_steps(estimator, split, net)
-    n_rows = budget.n_labelled(estimator, split)
     net.set_params(
-        **budget_of(net, n_rows, n_rows)._asdict(),
         module=SideBySide,
         module__of_views=net.module,
         module__view_shapes=view_shapes,

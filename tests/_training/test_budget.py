@@ -1,6 +1,6 @@
 import pytest
 
-from sklearn_gkd._training.budget import Budget, batch_size_of, budget_of
+from sklearn_gkd._training.budget import Budget, batch_size_of, budget_of, rate_shares
 from sklearn_gkd.networks import MLP, MLPEnsemble, SeriesNet
 
 OPEN = {"max_epochs": None, "batch_size": None, "lr": None}
@@ -24,6 +24,22 @@ def test_more_rows_ask_for_fewer_passes(n_rows, n_epochs):
 def test_an_ensemble_takes_fewer_and_larger_steps_over_many_rows(n_rows, budget):
     net = SeriesNet(MLPEnsemble, **OPEN)
     assert budget_of(net, n_rows, n_rows) == pytest.approx(budget, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("network", "batch_size", "n_rows", "falls"),
+    [
+        (MLPEnsemble, None, 1100, True),
+        (MLPEnsemble, 256, 4096, True),
+        (MLPEnsemble, None, 1024, False),
+        (MLPEnsemble, 64, 4096, False),
+        (MLP, 256, 4096, False),
+    ],
+)
+def test_the_rate_of_larger_steps_falls_in_the_last_epochs(network, batch_size, n_rows, falls):
+    shares = rate_shares(SeriesNet(network, batch_size=batch_size), n_rows, 10)
+    assert shares == pytest.approx([1] * 7 + ([5 / 6, 3 / 6, 1 / 6] if falls else [1] * 3))
+    assert rate_shares(SeriesNet(network, batch_size=batch_size), n_rows, 1) == [1]
 
 
 def test_rows_without_a_label_ask_for_more_passes_of_an_ensemble():

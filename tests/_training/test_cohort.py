@@ -128,6 +128,21 @@ def test_in_double_precision_they_agree_to_1e_6(series, recorder, student, setti
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, RATES], ids=["losses", "learning rates"])
+def test_the_rates_of_larger_steps_fall_as_alone(series, recorder, settings):
+    many = Bunch(**{name: np.repeat(series[name], 10, axis=0) for name in ("X", "X_priv", "y")})
+    student = clone(NETS[2]).set_params(batch_size=None, max_epochs=3)
+    fit(many, recorder, student, settings[0])
+    training = in_double_precision(recorder.trainings[-1])
+    torch.set_default_dtype(torch.float64)
+    try:
+        for setting, state in zip(settings, train_cohort(training, settings), strict=True):
+            for name, value in plain_loop(training, setting, [1, 1, 5 / 9]).items():
+                torch.testing.assert_close(state["module"][name], value, rtol=1e-6, atol=1e-6)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def in_double_precision(training):
     views = [view._replace(series=view.series.astype(np.float64)) for view in training.views]
     codes, *taught = training.targets
@@ -135,14 +150,14 @@ def in_double_precision(training):
     return dataclasses.replace(training, views=views, targets=targets)
 
 
-def plain_loop(training, setting):
-    """Return the weights of a net of this setting after its epochs."""
+def plain_loop(training, setting, shares=None):
+    """Return the weights of a net of this setting after its epochs, each at a share of its rate."""
     with seeded(training.seed, training.device):
         net = prepare(training).initialize()
-        net.optimizer_.param_groups[0]["lr"] = setting.lr
         criterion = training.outcome.loss(setting.weights)
         data = training.dataset(training.train)
-        for _ in range(net.max_epochs):
+        for share in shares or [1] * net.max_epochs:
+            net.optimizer_.param_groups[0]["lr"] = setting.lr * share
             for views, targets in net.get_iterator(data, training=True):
                 net.optimizer_.zero_grad()
                 criterion(net.module_(views), targets).backward()

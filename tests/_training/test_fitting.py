@@ -135,6 +135,37 @@ def test_given_callbacks_are_called_and_can_use_the_validation_accuracy(series, 
     assert len(history) < 8
 
 
+class Rates(Callback):
+    """Keeps the learning rates of the first step of each epoch."""
+
+    def on_train_begin(self, net, **kwargs):
+        Rates.seen = []
+
+    def on_epoch_end(self, net, **kwargs):
+        Rates.seen.append(self.rate)
+
+    def on_batch_begin(self, net, **kwargs):
+        self.rate = net.optimizer_.param_groups[0]["lr"]
+
+
+def test_the_rate_of_larger_steps_falls_and_a_scheduler_goes_on_as_if_it_did_not(series):
+    halving = LRScheduler("StepLR", step_size=4, gamma=0.5)
+    net = SeriesNet(
+        "ensemble",
+        module__n_members=2,
+        module__width=4,
+        lr=0.01,
+        max_epochs=10,
+        batch_size=None,
+        callbacks=[Rates, halving],
+    )
+    SeriesClassifier(net).fit(np.repeat(series.X, 10, axis=0), np.repeat(series.y, 10))
+    halved = [0.01] * 4 + [0.005] * 4 + [0.0025] * 2
+    assert Rates.seen == pytest.approx(
+        [*halved[:7], *np.multiply(halved[7:], [5 / 6, 3 / 6, 1 / 6])]
+    )
+
+
 def test_disabled_callbacks_print_nothing(series, small, capsys):
     small.set_params(callbacks="disable", verbose=1)
     clf = SeriesClassifier(small, random_state=0).fit(series.X, series.y)

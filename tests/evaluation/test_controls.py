@@ -10,6 +10,7 @@ from torch.utils.data import TensorDataset
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._training.batches import Batches
+from sklearn_gkd._training.budget import budget_of, rate_shares
 from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.evaluation._controls import (
     FITS,
@@ -318,7 +319,9 @@ def test_the_net_on_both_views_has_the_budget_of_the_one_that_it_stands_for():
     names = dict.fromkeys(Split._fields)
     split = Split(**names | {"X": rows, "y": np.arange(4096) % 2, "X_priv": rows})
     net = _net_on_both(GKDClassifier(), split, [(2, 3), (2, 3)], dropped=0.0).network
-    assert (net.max_epochs, net.batch_size, round(net.lr, 4)) == (15, 256, 0.0061)
+    n_epochs, batch_size, lr = budget_of(net, 4096, 4096)
+    assert (n_epochs, batch_size, round(lr, 4)) == (15, 256, 0.0061)
+    assert rate_shares(net, 4096, 15)[-1] < 1
 
 
 class Echo(nn.Module):
