@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from inspect import signature
 from numbers import Integral, Real
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from skorch import NeuralNet
 from torch import Tensor, nn
@@ -92,7 +93,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     _criteria: ClassVar[tuple[type[nn.Module], ...]]  # what a net may say that it is trained by
     _store: Store | None = None  # a search's own, in place of the checkpoint folder
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_channels": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
@@ -108,18 +109,18 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
     def _fitted_state(self) -> dict[str, Attribute]:
         return OF_SERIES
 
-    def __sklearn_clone__(self):
+    def __sklearn_clone__(self) -> Self:
         clone = clone_parametrized(self)
         if self._store is not None:
             clone._store = self._store
         return clone
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, those of nets too, as ``student__lr``, and of sources' transformers.
 
         Parameters
@@ -176,7 +177,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, self._predicts_with)
         return len(getattr(self, self._predicts_with).history)
 
-    def _outputs(self, X, of_members: bool = False) -> Iterator[Tensor]:
+    def _outputs(self, X: Any, of_members: bool = False) -> Iterator[Tensor]:
         """Yield the outputs of the fitted net, or of each of its members, batch by batch."""
         check_is_fitted(self, self._predicts_with)
         net = getattr(self, self._predicts_with)
@@ -208,7 +209,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             )
         return net
 
-    def _check_kind(self, given, parameter: str) -> None:
+    def _check_kind(self, given: Any, parameter: str) -> None:
         """Raise a ValueError where a net or a teacher cannot learn what this estimator does."""
         if isinstance(given, self._wrong_kind) and not isinstance(given, SeriesNet):
             right = "regressor" if self._wrong_kind is ClassifierMixin else "classifier"
@@ -229,7 +230,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         always = kept and self.random_state is None
         return draw_seeds(0 if always else self.random_state, n_seeds)
 
-    def _read_y(self, y) -> np.ndarray:
+    def _read_y(self, y: Any) -> np.ndarray:
         """Return y as an array, or raise an error where it cannot be learnt."""
         raise NotImplementedError
 
@@ -253,7 +254,14 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         raise NotImplementedError
 
     def _check_rows(
-        self, X, y, weights: np.ndarray | None, X_val, y_val, groups, split_seed
+        self,
+        X: Any,
+        y: Any,
+        weights: np.ndarray | None,
+        X_val: Any,
+        y_val: Any,
+        groups: Any,
+        split_seed: int,
     ) -> tuple[Rows, Target]:
         """Check what a net is trained on, and return it with what is learnt.
 
@@ -280,7 +288,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         target, labels = self._weighed(target, labels, train, of_train)
         return Rows(view, labels, train, valid, weights), target
 
-    def _check_training_set(self, X, y) -> tuple[View, np.ndarray, Target]:
+    def _check_training_set(self, X: Any, y: Any) -> tuple[View, np.ndarray, Target]:
         given, shape = as_table(X, "X")
         if y is not None:
             y = self._read_y(y)
@@ -291,7 +299,9 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         per_column = shape is None and n_channels is None
         return View(table.reshape(len(table), *self.series_shape_), per_column), labels, target
 
-    def _check_validation_set(self, X_val, y_val, target) -> tuple[np.ndarray, np.ndarray]:
+    def _check_validation_set(
+        self, X_val: Any, y_val: Any, target: Target
+    ) -> tuple[np.ndarray, np.ndarray]:
         if X_val is None or y_val is None:
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"{given} was given without {missing}. Give both, or neither.")
@@ -330,7 +340,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         )
         return fit_net(training, self._states(), task)
 
-    def _check_series(self, X, name: str = "X") -> np.ndarray:
+    def _check_series(self, X: Any, name: str = "X") -> np.ndarray:
         """Check X against the series that fit saw."""
         table, shape = as_table(X, name)
         if shape not in (None, self.series_shape_):
@@ -347,7 +357,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         table = self._check_table(table, name, reset=False)
         return table.reshape(len(table), *self.series_shape_)
 
-    def _check_table(self, table, name: str, **kwargs):
+    def _check_table(self, table: Any, name: str, **kwargs: Any) -> Any:
         names = (name, "y") if "y" in kwargs else (name,)
         with naming(*names), np.errstate(over="ignore"):
             checked = validate_data(
@@ -364,7 +374,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         )
         return checked
 
-    def _channels(self, table, name: str) -> int | None:
+    def _channels(self, table: Any, name: str) -> int | None:
         """Return the number of channels of a table: fit's, n_channels, or what its names say."""
         _, in_fit = getattr(self, "series_shape_", (0, 1))
         n_channels = in_fit if in_fit > 1 else self.n_channels

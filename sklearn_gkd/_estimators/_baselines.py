@@ -1,7 +1,9 @@
 """Baselines of the method: one net on one view, of classes and of a quantity."""
 
-from typing import ClassVar
+import os
+from typing import Any, ClassVar, Self
 
+import torch
 from skorch import NeuralNet
 from torch import nn
 
@@ -32,14 +34,23 @@ class SeriesEstimator(NetEstimator):
         "y_val": True,
     }
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetEstimator._parameter_constraints,
         "network": [str, NeuralNet, callable],
     }
 
     @fit_context(prefer_skip_nested_validation=False)
     @plain_torch()
-    def fit(self, X, y, *, sample_weight=None, groups=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        groups: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train the net on the labels.
 
         Parameters
@@ -125,26 +136,26 @@ checkpoint, device, random_state, verbose : object
     (200, 7)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetClassifier._parameter_constraints,
         **SeriesEstimator._parameter_constraints,
     }
 
     def __init__(
         self,
-        network="ensemble",
+        network: Any = "ensemble",
         *,
-        n_channels=None,
-        max_epochs=None,
-        batch_size=None,
-        lr=None,
-        validation_fraction=0.0,
-        n_iter_no_change=None,
-        class_weight=None,
-        checkpoint=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
+        n_channels: int | None = None,
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        validation_fraction: float = 0.0,
+        n_iter_no_change: int | None = None,
+        class_weight: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
     ):
         self.network = network
         self.n_channels = n_channels
@@ -192,26 +203,26 @@ checkpoint, device, random_state, verbose : object
     ((100,), (100,))
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetRegressor._parameter_constraints,
         **SeriesEstimator._parameter_constraints,
     }
 
     def __init__(
         self,
-        network="ensemble",
+        network: Any = "ensemble",
         *,
-        loss="squared_error",
-        n_channels=None,
-        max_epochs=None,
-        batch_size=None,
-        lr=None,
-        validation_fraction=0.0,
-        n_iter_no_change=None,
-        checkpoint=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
+        loss: str = "squared_error",
+        n_channels: int | None = None,
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        validation_fraction: float = 0.0,
+        n_iter_no_change: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
     ):
         self.network = network
         self.loss = loss

@@ -1,8 +1,11 @@
 """The classifier that is taught by privileged information."""
 
+import os
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+import torch
 from skorch import NeuralNet
 
 from sklearn_gkd._common.compat import HasMethods, Interval
@@ -180,7 +183,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
     (200,)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetClassifier._parameter_constraints,
         **TaughtEstimator._parameter_constraints,
         "teacher": [str, NeuralNet, callable, HasMethods(["fit", "predict_proba"])],
@@ -189,31 +192,31 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
 
     def __init__(
         self,
-        teacher="ensemble",
-        student="ensemble",
+        teacher: Any = "ensemble",
+        student: Any = "ensemble",
         *,
-        alpha=1.0,
-        beta=0.1,
-        gamma=1.0,
-        temperature=1.0,
-        teacher_view="both",
-        teacher_cv=None,
-        distillation="auto",
-        priv_transformer=None,
-        n_channels=None,
-        n_channels_priv=None,
-        priv_sources=None,
-        max_epochs=None,
-        batch_size=None,
-        lr=None,
-        validation_fraction=0.0,
-        n_iter_no_change=None,
-        class_weight=None,
-        memory=None,
-        checkpoint=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
+        alpha: float = 1.0,
+        beta: float = 0.1,
+        gamma: float = 1.0,
+        temperature: float = 1.0,
+        teacher_view: str = "both",
+        teacher_cv: Any = None,
+        distillation: str = "auto",
+        priv_transformer: Any = None,
+        n_channels: int | None = None,
+        n_channels_priv: int | None = None,
+        priv_sources: Any = None,
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        validation_fraction: float = 0.0,
+        n_iter_no_change: int | None = None,
+        class_weight: Any = None,
+        memory: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
     ):
         self.teacher = teacher
         self.student = student
@@ -244,7 +247,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         return super()._loss_weights()._replace(temperature=float(self.temperature))
 
     @plain_torch()
-    def teacher_predict_proba(self, X, X_priv):
+    def teacher_predict_proba(self, X: Any, X_priv: Any) -> np.ndarray:
         """Predict the probability of each class by the teacher, which sees X_priv too.
 
         This is the upper bound that the student is compared with.

@@ -1,11 +1,12 @@
 """Let any classifier or regressor take the calls of those that know privileged information."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_regressor
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import get_tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -50,28 +51,28 @@ class IgnorePrivileged(MetaEstimatorMixin, BaseEstimator):
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = FIT_REQUEST
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimator": [HasMethods(["fit", "predict"])],
     }
 
-    def __init__(self, estimator):
+    def __init__(self, estimator: Any):
         self.estimator = estimator
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X,
-        y,
-        X_priv=None,
+        X: Any,
+        y: Any,
+        X_priv: Any = None,
         *,
-        sample_weight=None,
-        groups=None,
-        X_unlabeled=None,
-        X_priv_unlabeled=None,
-        X_val=None,
-        y_val=None,
-        X_priv_val=None,
-    ):
+        sample_weight: Any = None,
+        groups: Any = None,
+        X_unlabeled: Any = None,
+        X_priv_unlabeled: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        X_priv_val: Any = None,
+    ) -> Self:
         """Fit the estimator on X and y.
 
         Parameters
@@ -100,14 +101,14 @@ class IgnorePrivileged(MetaEstimatorMixin, BaseEstimator):
         self.estimator_ = clone(self.estimator).fit(table, y, **weights)
         return self
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         """Hand on what the estimator has learnt."""
         learnt = name.endswith("_") and not name.startswith("_")
         if learnt and "estimator_" in vars(self):
             return getattr(self.estimator_, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Predict the class, or the quantity.
 
         Parameters
@@ -124,7 +125,7 @@ class IgnorePrivileged(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict(as_table(X, "X")[0])
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class.
 
         Parameters
@@ -141,7 +142,7 @@ class IgnorePrivileged(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_proba(as_table(X, "X")[0])
 
     @available_if(_estimator_has("predict_log_proba"))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict the logarithm of the probability of each class.
 
         Parameters
@@ -158,7 +159,7 @@ class IgnorePrivileged(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_log_proba(as_table(X, "X")[0])
 
     @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Return what the estimator's decision_function does.
 
         Parameters
@@ -174,7 +175,7 @@ class IgnorePrivileged(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.decision_function(as_table(X, "X")[0])
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the estimator's own score: of a search, by its `scoring`.
 
         One that has none is scored by its accuracy or, a regressor, by R².
@@ -200,7 +201,7 @@ class IgnorePrivileged(MetaEstimatorMixin, BaseEstimator):
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         return self.estimator_.score(as_table(X, "X")[0], y, **weights)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = get_tags(self.estimator)
         tags.input_tags.three_d_array = True
         return tags

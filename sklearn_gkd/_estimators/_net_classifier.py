@@ -1,6 +1,6 @@
 """Base of the classifiers that predict by one fitted net."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sklearn_gkd._common.checks import naming
 from sklearn_gkd._common.compat import StrOptions, check_y
-from sklearn_gkd._common.fitted_state import Labels, Net
+from sklearn_gkd._common.fitted_state import Attribute, Labels, Net
 from sklearn_gkd._common.series import refuse_masked
 from sklearn_gkd._estimators._base import NetEstimator
 from sklearn_gkd._estimators._targets import Classes
@@ -25,13 +25,13 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     _wrong_kind = RegressorMixin
     _criteria = OF_CLASSES
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetEstimator._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
     @plain_torch()
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class.
 
         Parameters
@@ -47,7 +47,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         return torch.cat([logits.double().softmax(1).cpu() for logits in self._outputs(X)]).numpy()
 
     @plain_torch()
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict the logarithm of the probability of each class.
 
         Parameters
@@ -63,7 +63,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         return self._logits(X).log_softmax(dim=1).numpy()
 
     @plain_torch()
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Return the network's logits, of which `predict_proba` is the softmax.
 
         Parameters
@@ -81,7 +81,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     @plain_torch()
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Predict the class.
 
         Parameters
@@ -96,11 +96,11 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         """
         return np.concatenate([self._target.decode(logits) for logits in self._outputs(X)])
 
-    def _logits(self, X) -> Tensor:
+    def _logits(self, X: Any) -> Tensor:
         """Return the logits of all rows, in double precision."""
         return torch.cat([logits.double().cpu() for logits in self._outputs(X)])
 
-    def _read_y(self, y) -> np.ndarray:
+    def _read_y(self, y: Any) -> np.ndarray:
         with naming("y"):
             refuse_masked(y, "y")
             y = check_y(y, estimator=self)
@@ -116,10 +116,12 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         self.classes_ = classes.labels
         return classes, codes
 
-    def _weighed(self, classes, codes, train, sample_weight) -> tuple[Classes, np.ndarray]:
+    def _weighed(
+        self, classes: Any, codes: np.ndarray, train: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[Classes, np.ndarray]:
         return classes.weighted(self.class_weight, codes[train], sample_weight), codes
 
-    def _fitted_state(self):
+    def _fitted_state(self) -> dict[str, Attribute]:
         return {
             **super()._fitted_state(),
             "classes_": Labels("K"),

@@ -1,13 +1,14 @@
 """Base of the regressors that predict by one fitted net."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gkd._common.compat import StrOptions
-from sklearn_gkd._common.fitted_state import Net, Numbers
+from sklearn_gkd._common.fitted_state import Attribute, Net, Numbers
 from sklearn_gkd._estimators._base import NetEstimator
 from sklearn_gkd._estimators._targets import Quantity, as_numbers
 from sklearn_gkd._training.resolving import OF_NUMBERS
@@ -22,13 +23,13 @@ class NetRegressor(RegressorMixin, NetEstimator):
     _wrong_kind = ClassifierMixin
     _criteria = OF_NUMBERS
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetEstimator._parameter_constraints,
         "loss": [StrOptions({"squared_error", "absolute_error", "huber"})],
     }
 
     @plain_torch()
-    def predict(self, X, return_std=False):
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the quantity.
 
         Parameters
@@ -67,7 +68,7 @@ class NetRegressor(RegressorMixin, NetEstimator):
         spreads = [target.spread(numbers) for numbers in batches]
         return np.concatenate(means), np.concatenate(spreads)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R², the share of the variance of y that the predictions account for.
 
         Parameters
@@ -87,7 +88,7 @@ class NetRegressor(RegressorMixin, NetEstimator):
         """
         return super().score(X, y, sample_weight)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
@@ -97,18 +98,24 @@ class NetRegressor(RegressorMixin, NetEstimator):
         check_is_fitted(self, self._predicts_with)
         return Quantity(self.target_mean_, self.target_scale_, self.loss)
 
-    def _read_y(self, y) -> np.ndarray:
+    def _read_y(self, y: Any) -> np.ndarray:
         return as_numbers(y, "y")
 
     def _targets_of(self, y: np.ndarray) -> tuple[Quantity, np.ndarray]:
         return Quantity.of(y, self.loss)
 
-    def _weighed(self, quantity, numbers, train, sample_weight) -> tuple[Quantity, np.ndarray]:
+    def _weighed(
+        self,
+        quantity: Any,
+        numbers: np.ndarray,
+        train: np.ndarray,
+        sample_weight: np.ndarray | None,
+    ) -> tuple[Quantity, np.ndarray]:
         quantity, numbers = quantity.standardized(numbers, train, sample_weight)
         self.target_mean_, self.target_scale_ = quantity.mean, quantity.scale
         return quantity, numbers
 
-    def _fitted_state(self):
+    def _fitted_state(self) -> dict[str, Attribute]:
         return {
             **super()._fitted_state(),
             "target_mean_": Numbers("K"),

@@ -1,6 +1,6 @@
 """Parameters of sources of privileged information, and what fit has made of them."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class PrivilegedParameters(BaseComposition):
         return PrivilegedReader().fit(X_priv, labels, train, *parameters)
 
     @property
-    def priv_transformer_(self):
+    def priv_transformer_(self) -> Any:
         """The fitted clone of priv_transformer, where there is one source."""
         source, *others = self.priv_reader_.sources
         if others:
@@ -39,7 +39,7 @@ class PrivilegedParameters(BaseComposition):
         return source.transformer
 
     @property
-    def priv_sources_(self):
+    def priv_sources_(self) -> list[tuple[Any, ...]]:
         """Each of priv_sources, fitted: name, transformer, numbers of columns, shape."""
         return [
             (source.name, source.transformer or "passthrough", source.columns, source.shape)
@@ -55,13 +55,13 @@ class PrivilegedParameters(BaseComposition):
             return self.priv_sources
 
     @_transformers.setter
-    def _transformers(self, named):
+    def _transformers(self, named: list[tuple[str, Any]]) -> None:
         self.priv_sources = [
             (name, transformer, *others)
             for (name, transformer), (_, _, *others) in zip(named, self.priv_sources, strict=True)
         ]
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, those of nets and of the transformers of sources too.
 
         Parameters
@@ -76,6 +76,6 @@ class PrivilegedParameters(BaseComposition):
         """
         return self._get_params("_transformers", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, the transformers of sources and theirs among them."""
         return self._set_params("_transformers", **params)

@@ -1,7 +1,10 @@
 """The regressor that is taught by privileged information."""
 
-from typing import ClassVar
+import os
+from typing import Any, ClassVar
 
+import numpy as np
+import torch
 from skorch import NeuralNet
 
 from sklearn_gkd._common.compat import HasMethods
@@ -97,7 +100,7 @@ n_features_in_, feature_names_in_
     (100,)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetRegressor._parameter_constraints,
         **TaughtEstimator._parameter_constraints,
         "teacher": [str, NeuralNet, callable, HasMethods(["fit", "predict"])],
@@ -105,30 +108,30 @@ n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        teacher="ensemble",
-        student="ensemble",
+        teacher: Any = "ensemble",
+        student: Any = "ensemble",
         *,
-        alpha=1.0,
-        beta=0.1,
-        gamma=1.0,
-        loss="squared_error",
-        teacher_view="both",
-        teacher_cv=None,
-        distillation="auto",
-        priv_transformer=None,
-        n_channels=None,
-        n_channels_priv=None,
-        priv_sources=None,
-        max_epochs=None,
-        batch_size=None,
-        lr=None,
-        validation_fraction=0.0,
-        n_iter_no_change=None,
-        memory=None,
-        checkpoint=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
+        alpha: float = 1.0,
+        beta: float = 0.1,
+        gamma: float = 1.0,
+        loss: str = "squared_error",
+        teacher_view: str = "both",
+        teacher_cv: Any = None,
+        distillation: str = "auto",
+        priv_transformer: Any = None,
+        n_channels: int | None = None,
+        n_channels_priv: int | None = None,
+        priv_sources: Any = None,
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        validation_fraction: float = 0.0,
+        n_iter_no_change: int | None = None,
+        memory: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
     ):
         self.teacher = teacher
         self.student = student
@@ -155,7 +158,7 @@ n_features_in_, feature_names_in_
         self.verbose = verbose
 
     @plain_torch()
-    def teacher_predict(self, X, X_priv):
+    def teacher_predict(self, X: Any, X_priv: Any) -> np.ndarray:
         """Predict the quantity by the teacher, which sees X_priv too.
 
         This is the upper bound that the student is compared with.

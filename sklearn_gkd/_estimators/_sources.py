@@ -220,7 +220,7 @@ class PrivilegedReader:
         train: np.ndarray,
         priv_transformer: Any = None,
         n_channels_priv: int | None = None,
-        priv_sources: list[tuple] | None = None,
+        priv_sources: list[tuple[Any, ...]] | None = None,
     ) -> "PrivilegedReader":
         """Fit each source's transformer on the training rows that have the source.
 

@@ -3,7 +3,7 @@
 import os
 from functools import partial
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sklearn_gkd._common.checks import fresh_fit, warn
 from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, fit_context, num_samples
-from sklearn_gkd._common.fitted_state import Net, Part, Sizes
+from sklearn_gkd._common.fitted_state import Attribute, Net, Part, Sizes
 from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.splitting import folds, numbers_rows
 from sklearn_gkd._estimators._base import NetEstimator, Rows
@@ -49,7 +49,7 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = FIT_REQUEST
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetEstimator._parameter_constraints,
         "student": [str, NeuralNet, callable],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -68,18 +68,18 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
     @plain_torch()
     def fit(
         self,
-        X,
-        y,
-        X_priv=None,
+        X: Any,
+        y: Any,
+        X_priv: Any = None,
         *,
-        sample_weight=None,
-        groups=None,
-        X_unlabeled=None,
-        X_priv_unlabeled=None,
-        X_val=None,
-        y_val=None,
-        X_priv_val=None,
-    ):
+        sample_weight: Any = None,
+        groups: Any = None,
+        X_unlabeled: Any = None,
+        X_priv_unlabeled: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        X_priv_val: Any = None,
+    ) -> Self:
         """Train the teacher on X and X_priv, then the student on X, the labels and the teacher.
 
         Parameters
@@ -177,7 +177,7 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
     def _loss_weights(self) -> LossWeights:
         return LossWeights(float(self.alpha), float(self.beta), float(self.gamma))
 
-    def _told_by_teacher(self, X, X_priv) -> Tensor:
+    def _told_by_teacher(self, X: Any, X_priv: Any) -> Tensor:
         """Return the logits of the teacher, which sees X_priv too."""
         check_is_fitted(
             self,
@@ -200,7 +200,7 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
         logits, _ = teacher_outputs(self.teacher_, codes, views, self._target, device)
         return logits
 
-    def _fitted_state(self):
+    def _fitted_state(self) -> dict[str, Attribute]:
         return {
             **super()._fitted_state(),
             "priv_shape_": Sizes(("T_priv", "C_priv"), optional=True),
@@ -220,7 +220,7 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
         return seeds
 
     def _leave_out_weightless(
-        self, sample_weight, X, **others
+        self, sample_weight: Any, X: Any, **others: Any
     ) -> tuple[np.ndarray | None, list[Any]]:
         """Return what `leave_out_weightless` does, unless teacher_cv numbers the rows."""
         weights, kept = leave_out_weightless(sample_weight, X, **others)
@@ -269,7 +269,7 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             )
         return found
 
-    def _seen_by_teacher(self, x, sources: list) -> list:
+    def _seen_by_teacher(self, x: Any, sources: list[Any]) -> list[Any]:
         return sources if self.teacher_view == "privileged" else [x, *sources]
 
     def _warn_of_plain_student(self) -> None:
@@ -304,7 +304,13 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
         return self.teacher
 
     def _lesson(
-        self, rows: Rows, privileged: Privileged, target: Target, groups, split_seed, seed
+        self,
+        rows: Rows,
+        privileged: Privileged,
+        target: Target,
+        groups: Any,
+        split_seed: int,
+        seed: int,
     ) -> Lesson:
         """Return what the teacher is to learn, and from which rows."""
         sources, seen = privileged

@@ -15,7 +15,9 @@ from sklearn_gkd._common.checks import counted, naming
 from sklearn_gkd._common.series import as_column
 
 
-def area_adjusted(y_true, y_pred, areas: Mapping[Any, float], *, confidence=0.95) -> Bunch:
+def area_adjusted(
+    y_true: Any, y_pred: Any, areas: Mapping[Any, float], *, confidence: Any = 0.95
+) -> Bunch:
     """Estimate accuracy and areas from a sample that is stratified by a map's classes.
 
     Test objects are rarely drawn in proportion to what a map shows; weighing each mapped class by

@@ -13,11 +13,12 @@ from skorch import NeuralNet
 
 from sklearn_gkd._common.splitting import hold_out
 from sklearn_gkd._estimators._privileged import has_information
+from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._training.batches import n_batches
 from sklearn_gkd._training.budget import batch_size_of
 
 
-def n_labelled(estimator, split: Any) -> int:
+def n_labelled(estimator: TaughtEstimator, split: Any) -> int:
     """Return on how many labelled rows of a split a net is trained; others may be held out."""
     if estimator.validation_fraction == 0:
         return len(split.y)
@@ -35,7 +36,7 @@ def steps(net: NeuralNet, n_rows: int) -> int | None:
     return None if net.max_epochs is None else net.max_epochs * _steps_of_epoch(net, n_rows)
 
 
-def student_steps(estimator, split: Any) -> int | None:
+def student_steps(estimator: TaughtEstimator, split: Any) -> int | None:
     """Return the steps of the estimator's student, which pairs without a label teach too."""
     n_pairs = 0
     if split.X_unlabeled is not None:
@@ -48,7 +49,9 @@ def epochs(n_steps: int, net: NeuralNet, n_rows: int) -> int:
     return ceil(n_steps / _steps_of_epoch(net, n_rows))
 
 
-def as_many_steps(estimator, split: Any, net: NeuralNet) -> tuple[int | None, int | None]:
+def as_many_steps(
+    estimator: TaughtEstimator, split: Any, net: NeuralNet
+) -> tuple[int | None, int | None]:
     """Return a net's epochs, over labelled rows, for the steps of the estimator's student.
 
     With them, the n_iter_no_change that is the same share of them as it is of the net's own. Both
@@ -63,7 +66,7 @@ def as_many_steps(estimator, split: Any, net: NeuralNet) -> tuple[int | None, in
     return n_epochs, patience
 
 
-def set_student_epochs(estimator, n_epochs: int | None) -> None:
+def set_student_epochs(estimator: TaughtEstimator, n_epochs: int | None) -> None:
     """Set the epochs of the student, wherever they are given."""
     own = "student__max_epochs" if isinstance(estimator.student, NeuralNet) else "max_epochs"
     estimator.set_params(**{own: n_epochs})

@@ -7,7 +7,7 @@ estimator's student.
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from sklearn_gkd._estimators._base import BUDGET
 from sklearn_gkd._estimators._baselines import SeriesClassifier, SeriesRegressor
 from sklearn_gkd._estimators._ignoring import IgnorePrivileged
 from sklearn_gkd._estimators._privileged import Pair, has_information
+from sklearn_gkd._estimators._taught import TaughtEstimator
 from sklearn_gkd._training.resolving import with_sources
 from sklearn_gkd.evaluation import _budget as budget
 from sklearn_gkd.evaluation._protocol import quantity_scores, scores
@@ -79,7 +80,7 @@ class PredictedNumbers:
         return quantity_scores(y_true, self.y_pred)
 
 
-def forest(estimator, split: Split) -> Any:
+def forest(estimator: TaughtEstimator, split: Split) -> Any:
     """Predict by a random forest on X."""
     seed = estimator.random_state
     if is_regressor(estimator):
@@ -91,7 +92,7 @@ def forest(estimator, split: Split) -> Any:
     return _predicted(IgnorePrivileged(forest).fit(split.X, y), split)
 
 
-def student_alone(estimator, split: Split) -> Any:
+def student_alone(estimator: TaughtEstimator, split: Split) -> Any:
     """Predict by the student, trained without a teacher."""
     n_epochs, patience = budget.as_many_steps(estimator, split, estimator._net("student"))
     budget.set_student_epochs(estimator, n_epochs)
@@ -99,7 +100,7 @@ def student_alone(estimator, split: Split) -> Any:
     return _without_teacher(estimator, split)
 
 
-def student_alone_longer(estimator, split: Split) -> Any:
+def student_alone_longer(estimator: TaughtEstimator, split: Split) -> Any:
     """Predict by the student alone, trained for the steps of teacher and student together.
 
     A teacher that is no net, or whose steps fit sets, counts as many as the student.
@@ -117,14 +118,14 @@ def student_alone_longer(estimator, split: Split) -> Any:
     return _without_teacher(estimator, split)
 
 
-def distillation(estimator, split: Split) -> Any:
+def distillation(estimator: TaughtEstimator, split: Split) -> Any:
     """Predict by the estimator as it is; that its trial says no is no news among others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PrivilegedInformationWarning)
         return _predicted(_fit(estimator, split), split)
 
 
-def estimator_and_teacher(estimator, split: Split) -> tuple[Any, Any]:
+def estimator_and_teacher(estimator: TaughtEstimator, split: Split) -> tuple[Any, Any]:
     """Predict by the estimator, and by its teacher, which sees X_priv of the test rows."""
     predicted = distillation(estimator, split)
     views = split.X_test, split.X_priv_test
@@ -133,7 +134,7 @@ def estimator_and_teacher(estimator, split: Split) -> tuple[Any, Any]:
     return predicted, Predicted(estimator.classes_, estimator.teacher_predict_proba(*views))
 
 
-def permuted(estimator, split: Split) -> Any:
+def permuted(estimator: TaughtEstimator, split: Split) -> Any:
     """Predict by the estimator, fitted with the rows of X_priv that are known in another order."""
     rng = check_random_state(estimator.random_state)
     X_priv, unlabeled = _shuffled(split.X_priv, rng), split.X_priv_unlabeled
@@ -143,7 +144,7 @@ def permuted(estimator, split: Split) -> Any:
     return distillation(estimator.set_params(distillation="always"), others)
 
 
-def self_distillation(estimator, split: Split) -> Any:
+def self_distillation(estimator: TaughtEstimator, split: Split) -> Any:
     """Predict by the estimator, with X in the place of X_priv, in all rows.
 
     The teacher still has as many views, and so as many features, as the estimator's.
@@ -154,7 +155,7 @@ def self_distillation(estimator, split: Split) -> Any:
     return distillation(estimator, seen_twice)
 
 
-def imputation(estimator, split: Split) -> Any:
+def imputation(estimator: TaughtEstimator, split: Split) -> Any:
     """Predict by a net on X and on X_priv as regressed from X, in training rows out of fold.
 
     Pairs without a label are regressed from too. A net trained on X_priv itself would rely on it,
@@ -166,7 +167,7 @@ def imputation(estimator, split: Split) -> Any:
     return _predict_by_both(estimator, split, tables, imputed, imputed_test, dropped=0.0)
 
 
-def modality_dropout(estimator, split: Split) -> Any:
+def modality_dropout(estimator: TaughtEstimator, split: Split) -> Any:
     """Predict by a net on both views, trained without X_priv in half of the rows of a batch.
 
     A row without X_priv has its mean. Pairs without a label cannot be trained on.
@@ -192,7 +193,7 @@ FITS: dict[Callable[..., Any], tuple[str, ...]] = {
 """The methods whose predictions each function returns."""
 
 
-def fits_of_sources(estimator) -> dict[Callable[..., Any], tuple[str, ...]]:
+def fits_of_sources(estimator: TaughtEstimator) -> dict[Callable[..., Any], tuple[str, ...]]:
     """Return what tells what each of several sources adds: fits without it, and with it alone."""
     names = [name for name, *_ in estimator.priv_sources or ()]
     fits: dict[Callable[..., Any], tuple[str, ...]] = {}
@@ -203,24 +204,24 @@ def fits_of_sources(estimator) -> dict[Callable[..., Any], tuple[str, ...]]:
     return fits
 
 
-def by_sources(estimator, split: Split, kept: set[str]) -> Any:
+def by_sources(estimator: TaughtEstimator, split: Split, kept: set[str]) -> Any:
     """Predict by the estimator, taught by some of its sources alone."""
     sources = [source for source in estimator.priv_sources if source[0] in kept]
     return distillation(estimator.set_params(priv_sources=sources), split)
 
 
-def _predicted(fitted, split: Split) -> Any:
+def _predicted(fitted: Any, split: Split) -> Any:
     if is_regressor(fitted):
         return PredictedNumbers(fitted.predict(split.X_test))
     return Predicted(fitted.classes_, fitted.predict_proba(split.X_test))
 
 
-def _without_teacher(estimator, split: Split) -> Any:
+def _without_teacher(estimator: TaughtEstimator, split: Split) -> Any:
     estimator.set_params(beta=0, gamma=0).fit(split.X, split.y, groups=split.groups)
     return _predicted(estimator, split)
 
 
-def _fit(estimator, split: Split):
+def _fit(estimator: TaughtEstimator, split: Split) -> Any:
     return estimator.fit(
         split.X,
         split.y,
@@ -231,7 +232,7 @@ def _fit(estimator, split: Split):
     )
 
 
-def _shuffled(X_priv, rng: np.random.RandomState):
+def _shuffled(X_priv: Any, rng: np.random.RandomState) -> Any:
     """Return the rows that have information in another order, and the others where they are."""
     order = np.arange(num_samples(X_priv))
     known = np.flatnonzero(has_information(X_priv, "X_priv"))
@@ -249,7 +250,7 @@ class Tables(NamedTuple):
     shapes: list[Shape]  # of X and of each source
 
 
-def _tables(estimator, split: Split) -> Tables:
+def _tables(estimator: TaughtEstimator, split: Split) -> Tables:
     X, shape = as_table(split.X, "X")
     X_test, _ = as_table(split.X_test, "X")
     X, X_test = np.asarray(X), np.asarray(X_test)
@@ -299,7 +300,13 @@ def _groups_of_all(groups: np.ndarray | None, n_rows: int) -> np.ndarray:
 
 
 def _predict_by_both(
-    estimator, split: Split, tables: Tables, priv, priv_test, *, dropped: float
+    estimator: TaughtEstimator,
+    split: Split,
+    tables: Tables,
+    priv: np.ndarray,
+    priv_test: np.ndarray,
+    *,
+    dropped: float,
 ) -> Any:
     """Predict by a net on X and this X_priv, side by side in a table."""
     net = _net_on_both(estimator, split, tables.shapes, dropped)
@@ -309,7 +316,9 @@ def _predict_by_both(
     return _predicted(net, split._replace(X_test=both))
 
 
-def _net_on_both(estimator, split: Split, view_shapes, dropped: float) -> Any:
+def _net_on_both(
+    estimator: TaughtEstimator, split: Split, view_shapes: Sequence[Shape], dropped: float
+) -> Any:
     """Return the teacher's net or, where that does not see both views, the student's, on both."""
     of_teacher = estimator.teacher_view == "both" and isinstance(estimator._teacher(), NeuralNet)
     net = estimator._net("teacher" if of_teacher else "student")
@@ -347,13 +356,22 @@ class SideBySide(nn.Module):
         Parameters of the network.
     """
 
-    def __init__(self, shapes, n_classes, *, of_views, view_shapes, dropped, **params):
+    def __init__(
+        self,
+        shapes: Sequence[Shape],
+        n_classes: int,
+        *,
+        of_views: Callable[..., nn.Module],
+        view_shapes: Sequence[Shape],
+        dropped: float,
+        **params: Any,
+    ):
         super().__init__()
         self.network = of_views(view_shapes, n_classes, **params)
         self.view_shapes = view_shapes
         self.dropped = dropped
 
-    def forward(self, table: Tensor):
+    def forward(self, table: Tensor) -> Any:
         """Return what the network does."""
         x, *priv = table.flatten(1).split([np.prod(shape) for shape in self.view_shapes], dim=1)
         if self.dropped:

@@ -1,6 +1,6 @@
 """Figures, in scikit-learn's Display form: made by a class method, drawn again by `plot`."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -72,7 +72,9 @@ class GainDisplay:
         self.metric = metric
 
     @classmethod
-    def from_results(cls, results: pd.DataFrame, *, metric: str = "f_measure", ax=None):
+    def from_results(
+        cls, results: pd.DataFrame, *, metric: str = "f_measure", ax: Any = None
+    ) -> Self:
         """Draw the gains.
 
         Parameters
@@ -103,7 +105,7 @@ class GainDisplay:
         differences = sign * values[table.index].rsub(values["estimator"], axis=0)
         return cls(table, differences, metric).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the mean difference and its interval over each method, and those of the splits.
 
         Parameters
@@ -145,9 +147,9 @@ class GainDisplay:
             xlabel=self._x_label(),
         )
         ax.legend(**ABOVE)
-        for i in np.flatnonzero(self.table["to_beat"]):
-            ax.get_yticklabels()[i].set_fontweight("bold")
-            ax.set_title(self._headline(points.iloc[i]), pad=26, fontsize="medium")
+        for row in np.flatnonzero(self.table["to_beat"]):
+            ax.get_yticklabels()[row].set_fontweight("bold")
+            ax.set_title(self._headline(points.iloc[row]), pad=26, fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -201,7 +203,7 @@ class TrainingCurvesDisplay:
         self.curves = curves
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
         """Draw the training of a fitted classifier or regressor.
 
         Parameters
@@ -227,7 +229,7 @@ class TrainingCurvesDisplay:
             )
         return cls(curves).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the curves, with a mark at the epoch that was kept.
 
         Parameters
@@ -290,7 +292,9 @@ class ClassGainDisplay:
         self.f_measures = f_measures
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, y_baseline, *, labels=None, ax=None):
+    def from_predictions(
+        cls, y_true: Any, y_pred: Any, y_baseline: Any, *, labels: Any = None, ax: Any = None
+    ) -> Self:
         """Draw the F-measures.
 
         Parameters
@@ -317,7 +321,7 @@ class ClassGainDisplay:
         )
         return cls(f_measures).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw two points for each class.
 
         Parameters

@@ -1,5 +1,7 @@
 """Measure the gain by privileged information, beside baselines and controls on the same splits."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
@@ -13,17 +15,17 @@ from sklearn_gkd.evaluation._measuring import Data, check_estimator, measure, ru
 
 
 def privileged_gain(
-    estimator,
-    X,
-    y,
-    X_priv,
+    estimator: Any,
+    X: Any,
+    y: Any,
+    X_priv: Any,
     *,
-    cv=None,
-    groups=None,
-    X_unlabeled=None,
-    X_priv_unlabeled=None,
-    n_jobs=None,
-    random_state=None,
+    cv: Any = None,
+    groups: Any = None,
+    X_unlabeled: Any = None,
+    X_priv_unlabeled: Any = None,
+    n_jobs: int | None = None,
+    random_state: Any = None,
 ) -> pd.DataFrame:
     """Measure what the estimator gains, and whether privileged information is the reason.
 
@@ -137,7 +139,7 @@ def privileged_gain(
     return pd.DataFrame(rows, columns=RESULT_COLUMNS)
 
 
-def _check_teacher_can_be_tested(X_priv, tests) -> None:
+def _check_teacher_can_be_tested(X_priv: Any, tests: list[np.ndarray]) -> None:
     tested = np.unique(np.concatenate(tests))
     n_unknown = np.sum(~has_information(X_priv)[tested])
     if n_unknown:

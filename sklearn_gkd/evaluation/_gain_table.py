@@ -157,17 +157,19 @@ def holm_corrected(table: pd.DataFrame) -> pd.DataFrame:
     return corrected
 
 
-def t_quantile(confidence, n_splits):
+def t_quantile(confidence: float | np.ndarray, n_splits: pd.Series) -> np.ndarray:
     """Return how many standard errors an interval reaches to each side of a mean over splits."""
     return stats.t.ppf((1 + confidence) / 2, n_splits - 1)
 
 
-def standard_error(variance, n_splits, rows: pd.DataFrame):
+def standard_error(variance: pd.Series, n_splits: pd.Series, rows: pd.DataFrame) -> pd.Series:
     """Return the standard error of means over splits, of rows of results, that share rows."""
     return np.sqrt((1 / n_splits + (rows["n_test"] / rows["n_train"]).mean()) * variance)
 
 
-def check_results(results: pd.DataFrame, of: str = "privileged_gain", also: tuple = ()) -> None:
+def check_results(
+    results: pd.DataFrame, of: str = "privileged_gain", also: tuple[str, ...] = ()
+) -> None:
     """Raise a ValueError unless results are a table as from a function, with its own columns."""
     _check_columns(results, [*RESULT_COLUMNS, *also], "results", of)
     if results.duplicated(["metric", "split", "method", *also]).any():
@@ -188,7 +190,7 @@ def _check_columns(table: pd.DataFrame, columns: list[str], name: str, of: str) 
         raise ValueError(f"{name} {verb} {missing}. Give a table as from {of}.")
 
 
-def _compare(rows: pd.DataFrame, metric: str, methods, reference: str) -> pd.DataFrame:
+def _compare(rows: pd.DataFrame, metric: str, methods: np.ndarray, reference: str) -> pd.DataFrame:
     sign = -1 if metric in LOSSES else 1
     values = sign * rows.pivot_table("value", index="split", columns="method").reindex(
         columns=methods

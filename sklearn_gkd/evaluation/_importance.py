@@ -29,18 +29,18 @@ class Part(NamedTuple):
 
 
 def series_importance(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: Any,
+    y: Any,
     *,
-    by="both",
-    n_channels=None,
-    bands=None,
-    dates=None,
-    scoring=None,
-    n_repeats=5,
-    random_state=None,
-    n_jobs=None,
+    by: str = "both",
+    n_channels: int | None = None,
+    bands: Any = None,
+    dates: Any = None,
+    scoring: Any = None,
+    n_repeats: int = 5,
+    random_state: Any = None,
+    n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Measure what a fitted estimator's score loses where a band or a date of X is permuted.
 
@@ -121,22 +121,22 @@ def series_importance(
 
 
 def privileged_importance(
-    estimator,
-    X,
-    y,
-    X_priv,
+    estimator: Any,
+    X: Any,
+    y: Any,
+    X_priv: Any,
     *,
-    by="band",
-    n_channels_priv=None,
-    bands=None,
-    dates=None,
-    groups=None,
-    X_unlabeled=None,
-    X_priv_unlabeled=None,
-    cv=5,
-    scoring=None,
-    random_state=None,
-    n_jobs=None,
+    by: str = "band",
+    n_channels_priv: int | None = None,
+    bands: Any = None,
+    dates: Any = None,
+    groups: Any = None,
+    X_unlabeled: Any = None,
+    X_priv_unlabeled: Any = None,
+    cv: Any = 5,
+    scoring: Any = None,
+    random_state: Any = None,
+    n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Measure what a score loses where a band or a date of X_priv is permuted in training.
 
@@ -223,8 +223,8 @@ def _parts(
     by: str,
     n_channels: int | None,
     parameter: str,
-    bands: Sequence | None,
-    dates: Sequence | None,
+    bands: Sequence[Any] | None,
+    dates: Sequence[Any] | None,
 ) -> list[Part]:
     """Return what is permuted as one, by name and by its columns in a table."""
     if by not in KEYS:
@@ -253,7 +253,7 @@ def _parts(
     ]
 
 
-def _names(names: Sequence | None, n: int, argument: str, of: str) -> Sequence:
+def _names(names: Sequence[Any] | None, n: int, argument: str, of: str) -> Sequence[Any]:
     if names is None:
         return range(n)
     if len(names) != n or len(set(names)) != n:
@@ -275,19 +275,21 @@ def _check_repeats(n_repeats: int) -> None:
         raise ValueError(f"n_repeats={n_repeats}; give 1 or more.")
 
 
-def _score(scorer, estimator, X, y, columns: np.ndarray, order: np.ndarray) -> float:
+def _score(
+    scorer: Any, estimator: Any, X: Any, y: np.ndarray, columns: np.ndarray, order: np.ndarray
+) -> float:
     return scorer(estimator, _permuted(X, columns, order), y)
 
 
 def _refit(
-    estimator,
-    scoring,
-    X,
-    y,
-    X_priv,
-    groups,
-    X_unlabeled,
-    X_priv_unlabeled,
+    estimator: Any,
+    scoring: Any,
+    X: Any,
+    y: np.ndarray,
+    X_priv: Any,
+    groups: np.ndarray | None,
+    X_unlabeled: Any,
+    X_priv_unlabeled: Any,
     columns: np.ndarray,
     seed: int,
     train: np.ndarray,

@@ -1,5 +1,7 @@
 """Figure of the importance of bands and dates."""
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 
@@ -34,7 +36,7 @@ class SeriesImportanceDisplay:
         self.table = table
 
     @classmethod
-    def from_importance(cls, table: pd.DataFrame, *, ax=None):
+    def from_importance(cls, table: pd.DataFrame, *, ax: Any = None) -> Self:
         """Draw what `evaluation.series_importance` has measured.
 
         Parameters
@@ -58,7 +60,9 @@ class SeriesImportanceDisplay:
         return cls(table).plot(ax=ax)
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ax=None, **params):
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **params: Any
+    ) -> Self:
         """Measure and draw the importance for a fitted classifier.
 
         Parameters
@@ -77,7 +81,7 @@ class SeriesImportanceDisplay:
         """
         return cls.from_importance(series_importance(estimator, X, y, **params), ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw a bar for each band or date, or an image of all bands and dates.
 
         Parameters

@@ -42,19 +42,19 @@ class Cell(NamedTuple):
 
 
 def label_efficiency(
-    estimator,
-    X,
-    y,
-    X_priv,
+    estimator: Any,
+    X: Any,
+    y: Any,
+    X_priv: Any,
     *,
-    X_unlabeled=None,
-    X_priv_unlabeled=None,
-    n_labels=(50, 200, 800),
-    n_pairs=(0, 1000),
-    cv=None,
-    groups=None,
-    n_jobs=None,
-    random_state=None,
+    X_unlabeled: Any = None,
+    X_priv_unlabeled: Any = None,
+    n_labels: Any = (50, 200, 800),
+    n_pairs: Any = (0, 1000),
+    cv: Any = None,
+    groups: Any = None,
+    n_jobs: int | None = None,
+    random_state: Any = None,
 ) -> pd.DataFrame:
     """Measure the score by the number of labels, with and without pairs that have none.
 

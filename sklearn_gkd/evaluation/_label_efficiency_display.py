@@ -1,5 +1,7 @@
 """Figure of the score by the number of labels, and of what pairs are worth in labels."""
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 
@@ -60,7 +62,9 @@ class LabelEfficiencyDisplay:
         self.metric = metric
 
     @classmethod
-    def from_results(cls, results: pd.DataFrame, *, metric: str = "f_measure", ax=None):
+    def from_results(
+        cls, results: pd.DataFrame, *, metric: str = "f_measure", ax: Any = None
+    ) -> Self:
         """Draw the scores.
 
         Parameters
@@ -92,7 +96,7 @@ class LabelEfficiencyDisplay:
         )
         return cls(means, worth_in_labels(results, metric=metric), metric).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw a line for each method and number of pairs, and the intervals of two of them.
 
         Parameters
@@ -134,14 +138,16 @@ class LabelEfficiencyDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _draw(self, ax, points: pd.DataFrame, label: str, *, shaded: bool = True, **style) -> None:
+    def _draw(
+        self, ax: Any, points: pd.DataFrame, label: str, *, shaded: bool = True, **style: Any
+    ) -> None:
         drawn = unit(self.metric)[0] * points[["mean", "low", "high"]]
         ax.plot(drawn.index, drawn["mean"], label=label, **style)
         if shaded:
             shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
             ax.fill_between(drawn.index, drawn["low"], drawn["high"], **shade)
 
-    def _draw_worth(self, ax, labels: int, score: float, row: pd.Series) -> None:
+    def _draw_worth(self, ax: Any, labels: int, score: float, row: pd.Series) -> None:
         """Lead from a score to where the student alone reaches it."""
         needed, told = row["labels_alone"], f"{row['told']} labels"
         style = {"color": COLOURS["student"], "textcoords": "offset points"}

@@ -33,7 +33,16 @@ class Data(NamedTuple):
     X_priv_unlabeled: Any
 
     @classmethod
-    def checked(cls, estimator, X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled) -> "Data":
+    def checked(
+        cls,
+        estimator: TaughtEstimator,
+        X: Any,
+        y: Any,
+        X_priv: Any,
+        groups: Any,
+        X_unlabeled: Any,
+        X_priv_unlabeled: Any,
+    ) -> "Data":
         """Return the arguments as arrays, or raise an error that names the wrong one."""
         check_rows(X=X, y=y, X_priv=X_priv, groups=groups)
         X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), read_y(estimator, y)
@@ -61,7 +70,7 @@ class Data(NamedTuple):
             return np.arange(0)
         return np.flatnonzero(has_information(self.X_priv_unlabeled, "X_priv_unlabeled"))
 
-    def splits(self, cv, rng: np.random.RandomState) -> list[tuple[np.ndarray, np.ndarray]]:
+    def splits(self, cv: Any, rng: np.random.RandomState) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the training and test rows of each split: of None, ten random ones."""
         if cv is None:
             return [hold_out(self.y, 0.3, groups=self.groups, random_state=rng) for _ in range(10)]
@@ -84,7 +93,7 @@ class Data(NamedTuple):
         )
 
 
-def check_estimator(estimator) -> None:
+def check_estimator(estimator: Any) -> None:
     """Raise an error unless the estimator distils."""
     if not isinstance(estimator, TaughtEstimator):
         raise TypeError(
@@ -101,7 +110,13 @@ def check_estimator(estimator) -> None:
 
 
 def measure(
-    fit: Callable[..., Any], estimator, seed: int, data: Data, train, test, pairs
+    fit: Callable[..., Any],
+    estimator: TaughtEstimator,
+    seed: int,
+    data: Data,
+    train: np.ndarray,
+    test: np.ndarray,
+    pairs: np.ndarray,
 ) -> list[dict[str, float]]:
     """Return the scores of each method of one fit on these rows."""
     fitted = fit(

@@ -1,5 +1,7 @@
 """The paper's protocol: training, validation and test rows, and scores."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import (
@@ -18,7 +20,13 @@ LOSSES = ("log_loss", "brier", "rmse", "mae")
 """The measures that are the better the lower they are."""
 
 
-def train_valid_test_split(y, *, sizes=(0.5, 0.2, 0.3), groups=None, random_state=None):
+def train_valid_test_split(
+    y: Any,
+    *,
+    sizes: Any = (0.5, 0.2, 0.3),
+    groups: Any = None,
+    random_state: Any = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Split objects into training, validation and test rows, as the paper does.
 
     Parameters
@@ -72,7 +80,9 @@ def train_valid_test_split(y, *, sizes=(0.5, 0.2, 0.3), groups=None, random_stat
     return rest[train], rest[valid], test
 
 
-def scores(y_true, y_pred, y_proba=None, *, classes=None) -> dict[str, float]:
+def scores(
+    y_true: Any, y_pred: Any, y_proba: Any = None, *, classes: Any = None
+) -> dict[str, float]:
     """Return the paper's three measures, the macro F-measure and, of probabilities, two losses.
 
     Parameters
@@ -119,7 +129,7 @@ def scores(y_true, y_pred, y_proba=None, *, classes=None) -> dict[str, float]:
     return measured if y_proba is None else measured | _losses(y_true, y_proba, classes)
 
 
-def _losses(y_true, y_proba, classes) -> dict[str, float]:
+def _losses(y_true: Any, y_proba: Any, classes: Any) -> dict[str, float]:
     if classes is None:
         raise ValueError(
             "classes is None, and y_proba alone does not tell which class a column is of. Give "
@@ -141,7 +151,7 @@ def _losses(y_true, y_proba, classes) -> dict[str, float]:
     }
 
 
-def quantity_scores(y_true, y_pred) -> dict[str, float]:
+def quantity_scores(y_true: Any, y_pred: Any) -> dict[str, float]:
     """Return R², the root mean squared error and the mean absolute error of a quantity.
 
     Parameters
@@ -167,7 +177,7 @@ def quantity_scores(y_true, y_pred) -> dict[str, float]:
     }
 
 
-def class_f_measures(y_true, y_pred, classes) -> pd.Series:
+def class_f_measures(y_true: Any, y_pred: Any, classes: Any) -> pd.Series:
     """Return the F-measure of each class.
 
     Parameters
