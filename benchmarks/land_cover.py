@@ -2,8 +2,8 @@
 
 Each object set is split into 50 % training, 20 % validation and 30 % test rows. Every method but
 the teacher sees the radar series alone when it predicts. Writes Table 5 (scores), Table 6
-(F-measure of each class) and Figure 3 (confusion matrices), as CSV, Markdown and PNG. A finished
-split is kept on disk, so that an interrupted run resumes where it was.
+(F-measure of each class), Figure 3 (confusion matrices) and the accuracy of each epoch, as CSV,
+Markdown and PNG. A finished split is kept on disk, so that an interrupted run resumes where it was.
 """
 
 import argparse
@@ -40,10 +40,11 @@ METHODS = {
     "rf_nan": "RF, gaps as NaN",
     "mlp": "MLP",
     "cnn": "CNN",
+    "ensemble": "student alone",
     "gkd": "GKD",
     "teacher": "teacher (upper bound: sees both sensors)",
 }
-DEFAULT_METHODS = "rf,mlp,cnn,gkd,teacher"
+DEFAULT_METHODS = "rf,mlp,cnn,ensemble,gkd,teacher"
 DEPTHS = (20, 40, 60, 80, 100)
 N_TREES = (100, 200, 300, 400, 500)
 
@@ -68,6 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     results = read_results(args)
     write_tables(args, data, results)
     write_confusion_matrices(args, data, results)
+    write_curves(args, results)
     write_description(args, data, results)
     print((args.output / "table5.md").read_text())
 
@@ -156,7 +158,7 @@ def run_job(args, data: Bunch, split: int, methods: tuple[str, ...], n_threads: 
         predictions = {"rf": fit_forest(parts.radar, parts, split, n_threads)}
     elif methods[0] == "rf_nan":
         predictions = {"rf_nan": fit_forest(data.X_s1, parts, split, n_threads)}
-    elif methods[0] in ("mlp", "cnn"):
+    elif methods[0] in ("mlp", "cnn", "ensemble"):
         predictions = fit_net(args, methods[0], parts, split)
     else:
         predictions = fit_student_and_teacher(args, data.X_s2, parts, split)
@@ -230,6 +232,7 @@ def net_result(net, y_pred: np.ndarray) -> dict:
     return {
         "valid_accuracy": accuracies[best],
         "settings": f"best epoch {best + 1} of {len(accuracies)}",
+        "curve": accuracies,
         "y_pred": y_pred.tolist(),
     }
 
@@ -312,6 +315,23 @@ def write_confusion_matrices(args, data: Bunch, results: dict[str, list[dict]]) 
         ax.set_title(METHODS[method].split(" (")[0])
     fig.suptitle("Share of each true class (rows) that is predicted as another, first split")
     fig.savefig(args.output / "figure3.png", dpi=80)
+    plt.close(fig)
+
+
+def write_curves(args, results: dict[str, list[dict]]) -> None:
+    """Draw the validation accuracy of each net by its epochs, one line for each split."""
+    nets = {method: runs for method, runs in results.items() if "curve" in runs[0]}
+    if not nets:
+        return
+    fig, ax = plt.subplots(figsize=(9, 5), layout="constrained")
+    for color, (method, runs) in enumerate(nets.items()):
+        for i, run in enumerate(runs):
+            label = None if i else METHODS[method].split(" (")[0]
+            accuracies = 100 * np.array(run["curve"])
+            ax.plot(range(1, len(accuracies) + 1), accuracies, f"C{color}", lw=1, label=label)
+    ax.set(xlabel="epoch", ylabel="accuracy of the validation rows (%)", xscale="log")
+    ax.legend()
+    fig.savefig(args.output / "curves.png", dpi=80)
     plt.close(fig)
 
 

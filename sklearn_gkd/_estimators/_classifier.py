@@ -85,7 +85,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         at most 256.
     lr : float, default=None
         Learning rate of both nets, for Adam. None: 1e-3; of an "ensemble" on more than 1,024 rows,
-        up to 6e-3, with the batch.
+        up to 6e-3, with the batch. Where its batches are of more than 64 rows there, its rate,
+        yours too, falls to 0 in the last three tenths of its passes.
     validation_fraction : float, default=0.0
         Share of the rows, of every class alike, on which the best epoch is chosen. They are not
         trained on. With 0, all rows are, and the last epoch is kept.

@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -31,15 +32,16 @@ def run(npz, tmp_path, monkeypatch):
 
 
 def test_every_method_is_in_the_tables(run, npz, capsys):
-    out = run("--splits=1", "--epochs=1", "--methods=rf,rf_nan,mlp,cnn,gkd,teacher")
+    out = run("--splits=1", "--epochs=1", "--methods=rf,rf_nan,mlp,cnn,ensemble,gkd,teacher")
     table = pd.read_csv(out / "table5.csv", index_col=0)
     assert table.index.tolist() == list(land_cover.METHODS.values())
     by_class = pd.read_csv(out / "table6.csv", index_col=0)
     assert by_class.columns.tolist() == ["crops", "forest", "water"]
     assert (out / "figure3.png").stat().st_size > 10_000
+    assert (out / "curves.png").stat().st_size > 10_000
     description = (out / "run.md").read_text()
     assert "--data tiny.npz --splits 1" in description
-    assert description.count("best epoch 1 of 1 |") == 4
+    assert description.count("best epoch 1 of 1 |") == 5
     assert str(npz.parent) not in description
     assert "upper bound" in capsys.readouterr().out
 
@@ -119,7 +121,7 @@ def test_rows_without_optical_teach_by_label_alone(run, monkeypatch):
     monkeypatch.setattr(land_cover.GKDClassifier, "fit", spy)
     out = run("--splits=1", "--epochs=1", "--methods=gkd,teacher")
     without = np.arange(0, 120, 10)
-    tested = pd.read_json(out / "splits" / "00_teacher.json").test
+    tested = json.loads((out / "splits" / "00_teacher.json").read_text())["test"]
     assert 0 < taught[0] <= len(without) - np.isin(tested, without).sum()
     assert np.isin(tested, without).any()
 
