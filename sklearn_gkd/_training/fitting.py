@@ -73,22 +73,25 @@ class ValidationScore(Callback):
 
 
 class RateShares(Callback):
-    """Takes the steps of each epoch at a share of the learning rate, whatever else changes it."""
+    """Takes the steps of each epoch at a share of the learning rate, whatever else changes that."""
 
     def __init__(self, shares: Sequence[float]):
         self.shares = shares
 
-    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Go down to the share."""
-        self._multiply(net, self.shares[len(net.history) - 1])
+    def on_batch_begin(self, net: NeuralNet, batch: Any, training: bool, **kwargs: Any) -> None:
+        """Go down to the share for a step."""
+        self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
+        if training:
+            share = self.shares[len(net.history) - 1]
+            self._set(net, [rate * share for rate in self.rates_])
 
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_batch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Come back to the whole rate, from which a scheduler goes on."""
-        self._multiply(net, 1 / self.shares[len(net.history) - 1])
+        self._set(net, self.rates_)
 
-    def _multiply(self, net: NeuralNet, factor: float) -> None:
-        for group in net.optimizer_.param_groups:
-            group["lr"] *= factor
+    def _set(self, net: NeuralNet, rates: Sequence[float]) -> None:
+        for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
+            group["lr"] = rate
 
 
 def fit_net(training: Training, store: Store, fit_task: Task) -> NeuralNet:

@@ -136,7 +136,7 @@ def test_given_callbacks_are_called_and_can_use_the_validation_accuracy(series, 
 
 
 class Rates(Callback):
-    """Keeps the learning rates of the first step of each epoch."""
+    """Keeps the learning rate of the last step of each epoch."""
 
     def on_train_begin(self, net, **kwargs):
         Rates.seen = []
@@ -148,8 +148,11 @@ class Rates(Callback):
         self.rate = net.optimizer_.param_groups[0]["lr"]
 
 
-def test_the_rate_of_larger_steps_falls_and_a_scheduler_goes_on_as_if_it_did_not(series):
-    halving = LRScheduler("StepLR", step_size=4, gamma=0.5)
+@pytest.mark.parametrize(
+    "every", [{"step_size": 4}, {"step_size": 64, "step_every": "batch"}], ids=["epochs", "steps"]
+)
+def test_the_rate_of_larger_steps_falls_and_a_scheduler_goes_on_as_if_it_did_not(series, every):
+    halving = LRScheduler("StepLR", gamma=0.5, **every)
     net = SeriesNet(
         "ensemble",
         module__n_members=2,
