@@ -65,24 +65,24 @@ def _own_code() -> str:
 
 
 class _Digest:
-    """Hashes objects and all that they hold; code that was met before stands by its name."""
+    """Hashes objects and all that they hold; code once, however often it is met."""
 
     def __init__(self) -> None:
-        self.met: set[int] = set()
+        self.met: dict[int, bytes] = {}
 
     def of(self, content: Any, path: tuple[int, ...] = ()) -> bytes:
         """Return a hash of the content; `path` tells where it lies, for what contains itself."""
         if id(content) in path:
             content = ("an object around it", len(path) - path.index(id(content)))
+        if id(content) in self.met:
+            return self.met[id(content)]
         kind = type(content)
         digest = hashlib.sha256(f"{kind.__module__}.{kind.__qualname__} ".encode())
         digest.update(_own_bytes(content))
-        if isinstance(content, _CODE):
-            if id(content) in self.met:
-                return digest.digest()
-            self.met.add(id(content))
         parts = [self.of(part, (*path, id(content))) for part in parts_of(content)]
         digest.update(b"".join(sorted(parts) if isinstance(content, set | frozenset) else parts))
+        if isinstance(content, _CODE):
+            self.met[id(content)] = digest.digest()
         return digest.digest()
 
 

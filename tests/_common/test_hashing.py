@@ -78,6 +78,15 @@ def test_functions_are_their_code_constants_defaults_and_closures():
     assert None not in found
 
 
+def test_a_function_that_is_met_again_is_told_from_another():
+    def by(factor):
+        return lambda x: factor * x
+
+    double, treble = by(2), by(3)
+    assert fingerprint([double, treble, double]) != fingerprint([double, treble, treble])
+    assert fingerprint([double, treble, double]) == fingerprint([by(2), by(3), by(2)])
+
+
 def test_functions_that_call_each_other():
     namespace = {"__name__": "__main__"}
     exec("def f(x): return g(x)\ndef g(x): return f(x) + 1", namespace)
