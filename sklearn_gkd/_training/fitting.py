@@ -200,7 +200,7 @@ def train(
     if report:
         del net.history[_score(net).n_epochs_ :]
         warn(report, InterruptedFitWarning)
-    elif checkpoint:
+    elif checkpoint and not task.cut_short:
         checkpoint.write(training_state(net, _best_epoch(net)) | {"finished": True})
 
 
@@ -249,6 +249,7 @@ def _epochs(
                 if epoch_task.end(
                     (lambda: {f"{training.role}_": _snapshot(net)}) if training.predicts else None
                 ):
+                    task.cut()
                     break
         except (KeyboardInterrupt, _DivergedError) as error:
             stopped_early = any(

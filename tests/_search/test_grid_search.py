@@ -172,6 +172,27 @@ def test_without_x_priv_or_without_a_gkd_classifier_it_is_grid_search(series, cl
     assert trained[1] == []
 
 
+@pytest.mark.skipif(not hasattr(GKDClassifier, "set_callbacks"), reason="needs scikit-learn 1.9")
+def test_callbacks_follow_each_candidate(series, clf, trained):
+    class Watch:
+        def __init__(self):
+            self.tasks = []
+
+        def setup(self, estimator, context):
+            pass
+
+        teardown = on_fit_task_begin = setup
+
+        def on_fit_task_end(self, estimator, context):
+            self.tasks.append(context.task_name)
+
+    watch = Watch()
+    search = GKDGridSearchCV(clf.set_callbacks(watch), {"gamma": [1, 10]}, cv=2, refit=False)
+    search.fit(series.X, series.y, X_priv=series.X_priv)
+    assert watch.tasks.count("student") == 4
+    assert trained[1] == []
+
+
 def test_a_failed_search_leaves_the_estimator(series, clf):
     search = GKDGridSearchCV(clf, GRID, cv=2, error_score="raise")
     with pytest.raises(ValueError, match="X_priv"):

@@ -389,3 +389,15 @@ def test_n_iter_no_change_is_no_interrupt(series, small):
     accuracies = clf.network_.history[:, "valid_acc"]
     assert len(accuracies) == int(np.argmax(accuracies)) + 1 + 2 < 8
     assert all(torch.isfinite(p).all() for p in clf.network_.module_.parameters())
+
+
+@with_callbacks
+@pytest.mark.parametrize("kept_by", ["checkpoint", "memory"])
+def test_what_a_callback_cut_short_is_not_taken_for_the_whole(series, clf, tmp_path, kept_by):
+    expected = clone(clf).fit(series.X, series.y, X_priv=series.X_priv)
+    clf.set_params(**{kept_by: tmp_path})
+    clone(clf).set_callbacks(Recorder(stop_at="epoch 2")).fit(
+        series.X, series.y, X_priv=series.X_priv
+    )
+    clf.fit(series.X, series.y, X_priv=series.X_priv)
+    np.testing.assert_array_equal(clf.predict_proba(series.X), expected.predict_proba(series.X))
