@@ -147,7 +147,12 @@ class SeriesNet(ClassifierMixin, NeuralNet):
         params = super().get_params(deep=deep, **kwargs)
         if deep:
             return params
-        own = signature(type(self)).parameters
+        own = {
+            n
+            for c in type(self).__mro__
+            if issubclass(c, SeriesNet)
+            for n in signature(c).parameters
+        }
         defaults = {
             name: parameter.default
             for name, parameter in signature(NeuralNet).parameters.items()

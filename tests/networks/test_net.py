@@ -56,3 +56,18 @@ def test_a_fitted_net_predicts_codes_and_probabilities_of_raw_series(series, tmp
     np.testing.assert_allclose(
         clf.teacher_.predict_proba(views), clf.teacher_predict_proba(*views), atol=1e-6
     )
+
+
+class Named(SeriesNet):
+    """Has a parameter of its own, as skorch's subclasses do."""
+
+    def __init__(self, *args, name="none", **kwargs):
+        super().__init__(*args, **kwargs)
+        self.name = name
+
+
+def test_a_clone_of_a_subclass_has_what_is_usual_in_skorch_and_not_here():
+    given = {"optimizer": torch.optim.SGD, "lr": 0.01, "max_epochs": 10, "batch_size": 128}
+    cloned = clone(Named("mlp", name="mine", **given))
+    assert {name: getattr(cloned, name) for name in given} == given
+    assert cloned.name == "mine"
