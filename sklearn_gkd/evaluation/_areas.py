@@ -31,7 +31,9 @@ def area_adjusted(
     y_pred : array-like of shape (n,)
         Classes that the map has there.
     areas : mapping
-        Area of each class on the map, in any unit: hectares or pixels.
+        Area of each class on the map, in any unit: hectares or pixels. 0 for a reference class
+        that the map does not show: it has no ``users`` accuracy, and its ``area`` is that of the
+        rows of other classes that are of it.
     confidence : float, default=0.95
         Confidence of the margins, which are half of the intervals.
 
@@ -75,21 +77,24 @@ def area_adjusted(
     names = list(areas)
     unknown = [name for name in np.unique(np.append(y_true, y_pred)).tolist() if name not in areas]
     if unknown:
-        raise ValueError(f"areas has none for {unknown}. Give the area of each class of the map.")
+        raise ValueError(
+            f"areas has none for {unknown}. Give the area of each class of the map, and 0 for one "
+            "that the map does not show."
+        )
     with naming("areas"):
         of_map = np.array([areas[name] for name in names], dtype=float)
     if not (np.isfinite(of_map) & (of_map >= 0)).all() or not of_map.any():
         raise ValueError(f"areas is {dict(areas)}. Give sizes, 0 or more, and not all of them 0.")
     counts = confusion_matrix(y_pred, y_true, labels=names)
     n_rows = counts.sum(axis=1)
-    if (n_rows < 2).any():
-        few = names[int(n_rows.argmin())]
+    on_map = (of_map > 0) | (n_rows > 0)
+    if (n_rows[on_map] < 2).any():
+        few = int(np.flatnonzero(on_map)[n_rows[on_map].argmin()])
         raise ValueError(
-            f"The sample has {counted(n_rows.min(), 'row')} where the map has {few!r}, and two or "
-            "more are needed. Sample more there, or leave a class that the map does not have out "
-            "of areas."
+            f"The sample has {counted(n_rows[few], 'row')} where the map has {names[few]!r}, and "
+            "two or more are needed. Sample more there."
         )
-    shares = counts / n_rows[:, None]
+    shares = counts / np.maximum(n_rows, 1)[:, None]
     spread = shares * (1 - shares) / (n_rows - 1)[:, None]
     users, users_variance = shares.diagonal(), spread.diagonal()
     estimated = of_map @ shares
@@ -105,8 +110,8 @@ def area_adjusted(
         {
             "area": estimated,
             "area_margin": z * np.sqrt(of_map**2 @ spread),
-            "users": users,
-            "users_margin": z * np.sqrt(users_variance),
+            "users": np.where(on_map, users, np.nan),
+            "users_margin": np.where(on_map, z * np.sqrt(users_variance), np.nan),
             "producers": producers,
             "producers_margin": z * np.sqrt(producers_variance),
         },

@@ -49,6 +49,8 @@ def test_errors():
     y_true, y_pred = sample()
     with pytest.raises(ValueError, match=r"areas has none for \['gain'\]"):
         area_adjusted(y_true, y_pred, {name: 1 for name in CLASSES if name != "gain"})
+    with pytest.raises(ValueError, match="and 0 for one that the map does not show"):
+        area_adjusted([*y_true, "lake"], [*y_pred, y_pred[0]], AREAS)
     with pytest.raises(ValueError, match="0 rows where the map has 'lake'"):
         area_adjusted(y_true, y_pred, AREAS | {"lake": 5})
     with pytest.raises(ValueError, match="1 row where the map has 'lake'"):
@@ -69,3 +71,13 @@ def test_errors():
         area_adjusted(np.stack([y_true, y_true], axis=1), y_pred, AREAS)
     with pytest.raises(ValueError, match=r"^y_pred: "):
         area_adjusted(y_true, np.stack([y_pred, y_pred], axis=1), AREAS)
+
+
+def test_a_class_that_the_map_does_not_show_has_the_area_that_others_have_of_it():
+    y_true = ["crop"] * 8 + ["lake"] * 2 + ["wood"] * 10
+    y_pred = ["crop"] * 10 + ["wood"] * 10
+    found = area_adjusted(y_true, y_pred, {"crop": 100, "wood": 900, "lake": 0})
+    assert found.classes["area"].tolist() == pytest.approx([80, 900, 20])
+    assert found.accuracy == pytest.approx((100 * 0.8 + 900) / 1000)
+    assert found.classes["producers"].tolist() == [1, 1, 0]
+    assert np.isnan(found.classes.loc["lake", ["users", "users_margin"]]).all()
