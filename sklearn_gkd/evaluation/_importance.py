@@ -12,11 +12,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_gkd._common.compat import num_samples, safe_indexing
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import Shape, as_array, as_column, series_shape
 from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._estimators._privileged import has_information
 from sklearn_gkd._estimators._targets import read_y
-from sklearn_gkd._training.randomness import draw_seeds
+from sklearn_gkd._training.randomness import draw_seeds, set_random_states
 
 KEYS = {"band": ["band"], "date": ["date"], "both": ["band", "date"]}
 
@@ -106,7 +107,8 @@ def series_importance(
     ... ).index.tolist()
     ['VV', 'VH']
     """
-    X, y = as_array(X, "X"), read_y(estimator, y)
+    check_rows(X=X, y=y)
+    X, y = as_array(X, "X"), _read_y(estimator, y)
     parts = _parts(X, "X", by, n_channels or _channels_of(estimator), "n_channels", bands, dates)
     _check_repeats(n_repeats)
     scorer = check_scoring(estimator, scoring)
@@ -201,7 +203,8 @@ def privileged_importance(
             "estimator has priv_sources, and X_priv no bands and dates throughout. privileged_gain "
             "tells what each source adds."
         )
-    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), read_y(estimator, y)
+    check_rows(X=X, y=y, X_priv=X_priv, groups=groups)
+    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), _read_y(estimator, y)
     groups = None if groups is None else as_column(groups, "groups")
     parts = _parts(X_priv, "X_priv", by, n_channels_priv, "n_channels_priv", bands, dates)
     split_seed, *seeds = draw_seeds(random_state, 2)
@@ -215,6 +218,12 @@ def privileged_importance(
     )
     whole, *permuted = np.reshape(scores, (1 + len(parts), len(splits)))
     return _table(parts, by, whole - np.stack(permuted))
+
+
+def _read_y(estimator: Any, y: Any) -> np.ndarray:
+    """Return y as it came, 1-D or 2-D, for that is what the scores are made for."""
+    read = read_y(estimator, y)
+    return read.reshape(np.shape(y)) if read.ndim == 2 else read
 
 
 def _parts(
@@ -306,6 +315,7 @@ def _refit(
     estimator = clone(estimator)
     if "random_state" in estimator.get_params(deep=False):
         estimator.set_params(random_state=seed)
+    set_random_states(estimator, seed)
     estimator.fit(safe_indexing(X, train), y[train], **params)
     return check_scoring(estimator, scoring)(estimator, safe_indexing(X, test), y[test])
 

@@ -2,10 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import make_pipeline
 
-from sklearn_gkd import GKDClassifier, SeriesClassifier
+from sklearn_gkd import GKDClassifier, IgnorePrivileged, SeriesClassifier
 from sklearn_gkd.eo import GapFiller
 from sklearn_gkd.evaluation import privileged_importance, series_importance
 
@@ -182,3 +183,43 @@ def test_sources_have_no_bands_and_dates_in_common(X, y):
     estimator = GKDClassifier(priv_sources=[("one", "passthrough", [0, 1], 2)])
     with pytest.raises(ValueError, match=r"^estimator has priv_sources, .* privileged_gain"):
         privileged_importance(estimator, X, y, X)
+
+
+class MeanOf(RegressorMixin, BaseEstimator):
+    """Predicts the mean of the series."""
+
+    def fit(self, X, y, **params):
+        return self
+
+    def predict(self, X):
+        return np.asarray(X).reshape(len(X), -1).mean(axis=1)
+
+
+def test_a_scorer_of_one_s_own_is_given_numbers_as_they_came(X):
+    y = X.mean(axis=(1, 2))
+    expected = series_importance(
+        MeanOf().fit(X, y), X, y, by="band", scoring="neg_mean_squared_error", random_state=0
+    )
+    found = series_importance(
+        MeanOf().fit(X, y), X, y, by="band", scoring=squared_error, random_state=0
+    )
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def squared_error(estimator, X, y):
+    return -np.mean((estimator.predict(X) - y) ** 2)
+
+
+def test_what_ignores_x_priv_loses_nothing_by_it(X, y):
+    forest = RandomForestClassifier(5, max_features=1)
+    found = privileged_importance(IgnorePrivileged(forest), X[:60], y[:60], X[:60], cv=2)
+    assert (found["importance"] == 0).all()
+
+
+def test_labels_of_rows_that_contradict_are_an_error(X, y):
+    table, y = pd.DataFrame(X.reshape(N, -1), index=range(1, N + 1)), pd.Series(y)
+    y.index = table.index[::-1]
+    with pytest.raises(ValueError, match="X and y are paired by position although"):
+        series_importance(SignOf().fit(X, y), table, y, n_channels=C)
+    with pytest.raises(ValueError, match="X and y are paired by position although"):
+        privileged_importance(SignOf(), table, y, X)
