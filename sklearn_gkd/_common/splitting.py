@@ -15,6 +15,7 @@ from sklearn.model_selection import (
 from sklearn.utils import check_consistent_length, check_random_state
 
 from sklearn_gkd._common.checks import naming
+from sklearn_gkd._common.series import as_column
 from sklearn_gkd._common.targets import strata
 
 GROUPED_DRAWS = 200
@@ -114,6 +115,11 @@ def numbers_rows(cv: Any) -> bool:
     return isinstance(cv, PredefinedSplit) or not made_for_any
 
 
+def groups_of(groups: Any, rows: np.ndarray) -> np.ndarray | None:
+    """Return the groups of some rows, None where there are none."""
+    return None if groups is None else as_column(groups, "groups")[rows]
+
+
 def folds(
     cv: Any, labels: np.ndarray, train: np.ndarray, groups: Any, seed: int, name: str
 ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -141,7 +147,7 @@ def folds(
     """
     if cv is None:
         return []
-    groups = None if groups is None else np.asarray(groups)[train]
+    groups = groups_of(groups, train)
     if isinstance(cv, Integral):
         splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
         cv, labels = splitter(cv, shuffle=True, random_state=seed), strata(labels)
@@ -152,4 +158,28 @@ def folds(
             f"{name}={cv} leaves a fold a single row to train on, of {len(train)}. Give more "
             f"rows, or another {name}."
         )
+    last = max((part.max() for split in splits for part in split if len(part)), default=0)
+    if last >= len(train):
+        raise ValueError(
+            f"{name} has row {last}, but splits {len(train)} rows, from 0: those that are trained "
+            f"on. Number these, or give an int or a splitter as {name}."
+        )
     return [(train[kept], train[held_out]) for kept, held_out in splits]
+
+
+def partition(
+    cv: Any, labels: np.ndarray, train: np.ndarray, groups: Any, seed: int, name: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the `folds` of a cv, or raise a ValueError where one does not hold out each row once.
+
+    A row that is never held out would be told of by what was trained on it.
+    """
+    splits = folds(cv, labels, train, groups, seed, name)
+    held_out = np.concatenate([train[:0], *(rows for _, rows in splits)])
+    if splits and not np.array_equal(np.sort(held_out), np.sort(train)):
+        raise ValueError(
+            f"{name}={cv} holds out {len(np.unique(held_out))} of {len(train)} rows, "
+            f"{len(held_out)} times in all. Give one that holds out each row once, as an int or a "
+            "KFold does."
+        )
+    return splits

@@ -18,14 +18,14 @@ class PrivilegedParameters(BaseComposition):
     priv_reader_: PrivilegedReader
 
     def _privileged_reader(
-        self, X_priv: Any, labels: np.ndarray, train: np.ndarray
+        self, X_priv: Any, labels: np.ndarray, train: np.ndarray, seed: int
     ) -> PrivilegedReader:
         """Return what reads X_priv, fitted, or raise an error where the parameters contradict."""
         check_sources(self.priv_transformer, self.n_channels_priv, self.priv_sources)
         with naming("priv_sources"):
             self._validate_names([name for name, *_ in self.priv_sources or ()])
         parameters = self.priv_transformer, self.n_channels_priv, self.priv_sources
-        return PrivilegedReader().fit(X_priv, labels, train, *parameters)
+        return PrivilegedReader().fit(X_priv, labels, train, seed, *parameters)
 
     @property
     def priv_transformer_(self) -> Any:
@@ -78,4 +78,6 @@ class PrivilegedParameters(BaseComposition):
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, the transformers of sources and theirs among them."""
+        if "priv_sources" in params:  # whose transformers the others may name
+            self.priv_sources = params.pop("priv_sources")
         return self._set_params("_transformers", **params)

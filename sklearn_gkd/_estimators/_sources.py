@@ -37,6 +37,7 @@ from sklearn_gkd._common.series import (
     shape_text,
 )
 from sklearn_gkd._estimators._privileged import Pair, has_information
+from sklearn_gkd._training.randomness import set_random_states
 
 
 class Privileged(NamedTuple):
@@ -97,7 +98,7 @@ class Source:
         self.shape: Any = shape
         self.columns = columns
 
-    def fit(self, X_priv: Any, y: np.ndarray, train: np.ndarray) -> "Source":
+    def fit(self, X_priv: Any, y: np.ndarray, train: np.ndarray, seed: int) -> "Source":
         """Fit the transformer on the training rows that have the source."""
         part, name = self._part(X_priv), self._named("X_priv")
         known = train[has_information(part, name)[train]]
@@ -108,6 +109,7 @@ class Source:
                 f"rows, or leave {'X_priv' if self.name is None else 'the source'} out."
             )
         if self.transformer is not None:
+            set_random_states(self.transformer, seed)
             with naming(name):
                 self.transformer.fit(safe_indexing(part, known), y[known])
         return self
@@ -127,6 +129,11 @@ class Source:
             if self.transformer is not None:
                 known = self.transformer.transform(known)
         known = as_array(known, name)
+        if num_samples(known) != len(rows):
+            raise ValueError(
+                f"{name} has {len(rows)} rows, of which {self.transformer} returned "
+                f"{num_samples(known)}. Give a transformer that returns one for each."
+            )
         self._read_channels(part, known, name)
         table, shape = (as_table if self.columns is None else _rows_of)(known, name)
         with naming(name), np.errstate(over="ignore"):
@@ -218,13 +225,15 @@ class PrivilegedReader:
         X_priv: Any,
         y: np.ndarray,
         train: np.ndarray,
+        seed: int,
         priv_transformer: Any = None,
         n_channels_priv: int | None = None,
         priv_sources: list[tuple[Any, ...]] | None = None,
     ) -> "PrivilegedReader":
         """Fit each source's transformer on the training rows that have the source.
 
-        The last three are the parameters of `GKDClassifier`.
+        The seed is that of transformers without one of their own; the last three are the
+        parameters of `GKDClassifier`.
         """
         X_priv = as_array(X_priv, "X_priv")
         has_information(X_priv)
@@ -237,7 +246,7 @@ class PrivilegedReader:
             self.n_columns = _n_columns(X_priv)
             self.sources = [_part_of(X_priv, *source) for source in priv_sources]
         for source in self.sources:
-            source.fit(X_priv, y, train)
+            source.fit(X_priv, y, train, seed)
         return self
 
     def read_pairs(self, *pairs: Pair) -> Privileged:

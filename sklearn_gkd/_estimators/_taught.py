@@ -14,7 +14,7 @@ from sklearn_gkd._common.checks import fresh_fit, warn
 from sklearn_gkd._common.compat import HasMethods, Interval, StrOptions, fit_context, num_samples
 from sklearn_gkd._common.fitted_state import Attribute, Net, Part, Sizes
 from sklearn_gkd._common.labels import check_rows
-from sklearn_gkd._common.splitting import folds, numbers_rows
+from sklearn_gkd._common.splitting import numbers_rows, partition
 from sklearn_gkd._estimators._base import NetEstimator, Rows
 from sklearn_gkd._estimators._privileged import FIT_REQUEST, Pair, check_pairs
 from sklearn_gkd._estimators._privileged_parameters import PrivilegedParameters
@@ -153,7 +153,9 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             else:
                 if X_unlabeled is not None:
                     rows = rows.with_unlabeled(self._check_series(X_unlabeled, "X_unlabeled"))
-                privileged = self._read_privileged(pairs, target.as_given(rows.labels), rows.train)
+                privileged = self._read_privileged(
+                    pairs, target.as_given(rows.labels), rows.train, split_seed
+                )
                 if self.beta > 0 or self.gamma > 0:
                     lesson = self._lesson(
                         rows, privileged, target, groups, split_seed, teacher_seed
@@ -282,10 +284,10 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             )
 
     def _read_privileged(
-        self, pairs: tuple[Pair, ...], labels: np.ndarray, train: np.ndarray
+        self, pairs: tuple[Pair, ...], labels: np.ndarray, train: np.ndarray, seed: int
     ) -> Privileged:
         """Return the privileged information of all rows; sets what reads more of it."""
-        reader = self._privileged_reader(pairs[0].X_priv, labels, train)
+        reader = self._privileged_reader(pairs[0].X_priv, labels, train, seed)
         privileged = reader.read_pairs(*pairs)
         self.priv_reader_ = reader
         if self.priv_sources is None:
@@ -328,7 +330,7 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             seen=seen,
             train=train,
             valid=valid,
-            folds=folds(self.teacher_cv, rows.labels, train, groups, split_seed, "teacher_cv"),
+            folds=partition(self.teacher_cv, rows.labels, train, groups, split_seed, "teacher_cv"),
             outcome=target,
             n_iter_no_change=self.n_iter_no_change,
             device=resolve_device(self.device),

@@ -21,7 +21,7 @@ from torch import Tensor
 from sklearn_gkd._common.files import write_whole
 from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import View
-from sklearn_gkd._common.splitting import hold_out
+from sklearn_gkd._common.splitting import groups_of, hold_out
 from sklearn_gkd._common.targets import strata
 from sklearn_gkd._estimators._base import Rows
 from sklearn_gkd._estimators._targets import Quantity, Target
@@ -30,6 +30,7 @@ from sklearn_gkd._training.checkpoints import Store
 from sklearn_gkd._training.fitting import fit_net
 from sklearn_gkd._training.predicting import accepts_missing, outputs
 from sklearn_gkd._training.progress import Task
+from sklearn_gkd._training.randomness import set_random_states
 from sklearn_gkd._training.resolving import feature_width, with_sources
 from sklearn_gkd._training.training import Training
 from sklearn_gkd.networks._architectures import MLPEnsemble
@@ -178,7 +179,7 @@ class Lesson:
             )
             return fit_net(training, store, fit_task)
         teacher = clone(self.teacher)
-        _set_random_states(teacher, seed)
+        set_random_states(teacher, seed)
         task = fit_task.subtask("teacher")
         weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight[train]}
         y = self.outcome.for_teacher(self.labels[train])
@@ -221,7 +222,7 @@ def teacher_rows(
     too_few = len(train) < 3 or np.bincount(strata(labels[train])).max() < 2
     if len(valid) or fraction == 0 or too_few:
         return train, valid
-    groups = None if groups is None else np.asarray(groups)[train]
+    groups = groups_of(groups, train)
     kept, held_out = hold_out(labels[train], fraction, groups=groups, random_state=seed)
     return train[kept], train[held_out]
 
@@ -310,7 +311,8 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
 
     With a memory, targets are stored as arrays in a file named by the lesson's key. Of several
     processes that need the same targets, one fits the teacher and the others wait and read. A
-    file that is damaged, or of another lesson, is written anew.
+    file that is damaged, or of another lesson, is written anew. Those of a teacher whose training a
+    callback ended are not kept.
 
     Parameters
     ----------
@@ -343,7 +345,8 @@ def teach(lesson: Lesson, memory: Any, store: Store, fit_task: Task) -> tuple[Te
             return targets, None
         teacher = lesson.fit(store, fit_task)
         targets = lesson.targets(teacher, store, fit_task)
-        _write(path, key, targets)
+        if not fit_task.cut_short:
+            _write(path, key, targets)
     return targets, teacher
 
 
@@ -372,10 +375,3 @@ def _write(path: Path, key: str, targets: TeacherTargets) -> None:
 
 def _side_by_side(series: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([values.reshape(len(values), -1) for values in series], axis=1)
-
-
-def _set_random_states(estimator: Any, seed: int) -> None:
-    """Seed what has no random_state of its own."""
-    params = estimator.get_params()
-    names = [name for name in params if name.split("__")[-1] == "random_state"]
-    estimator.set_params(**{name: seed for name in names if params[name] is None})

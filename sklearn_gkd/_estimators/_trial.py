@@ -14,7 +14,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor
 
-from sklearn_gkd._common.splitting import folds
+from sklearn_gkd._common.splitting import folds, groups_of
 from sklearn_gkd._common.targets import has_target, strata
 from sklearn_gkd._estimators._base import Rows
 from sklearn_gkd._estimators._teacher import Lesson, TeacherTargets
@@ -124,7 +124,8 @@ def trial_folds(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split the training rows that have X_priv into folds, of whole groups; none of too few."""
     train = rows.train[seen[rows.train]]
-    n_groups = len(train) if groups is None else len(np.unique(np.asarray(groups)[train]))
+    of_train = groups_of(groups, train)
+    n_groups = len(train) if of_train is None else len(np.unique(of_train))
     largest = np.bincount(strata(rows.labels[train])).max(initial=0)
     if len(train) < N_ROWS or min(largest, n_groups) < N_FOLDS:
         return []

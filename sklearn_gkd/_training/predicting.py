@@ -189,8 +189,9 @@ def prediction_batch(module: nn.Module) -> int:
 
 def _padded(values: np.ndarray) -> np.ndarray:
     missing = -len(values) % WHOLE
-    within = [(0, 0)] * (values.ndim - 1)
-    return np.pad(values, [(0, missing), *within], "edge") if missing else values
+    if missing == 0:
+        return np.ascontiguousarray(values)  # torch takes no array that runs backwards
+    return np.pad(values, [(0, missing), *[(0, 0)] * (values.ndim - 1)], "edge")
 
 
 def logits_and_features(

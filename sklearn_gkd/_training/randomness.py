@@ -15,6 +15,13 @@ def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
     return check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_seeds).tolist()
 
 
+def set_random_states(estimator: Any, seed: int) -> None:
+    """Seed what has no random_state of its own, in an estimator and all that it holds."""
+    params = estimator.get_params()
+    names = [name for name in params if name.split("__")[-1] == "random_state"]
+    estimator.set_params(**{name: seed for name in names if params[name] is None})
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw from generators seeded here, and leave torch's global ones as they were.

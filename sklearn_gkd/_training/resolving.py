@@ -62,6 +62,11 @@ def resolve_net(
                 f"{sorted(NETWORKS)}, an nn.Module class or a skorch net."
             )
         net.module = NETWORKS[net.module]
+    if isinstance(net.module, type) and not issubclass(net.module, nn.Module):
+        raise ValueError(
+            f"{parameter} is the class {net.module.__name__}, which is no network. Give an "
+            "nn.Module class; or, of an estimator that teaches, an instance."
+        )
     if isinstance(net.module, nn.Module):
         raise ValueError(
             f"{parameter} is an instance of {type(net.module).__name__}, but shapes and classes "

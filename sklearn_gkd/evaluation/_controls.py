@@ -256,7 +256,8 @@ def _tables(estimator: TaughtEstimator, split: Split) -> Tables:
     X, X_test = np.asarray(X), np.asarray(X_test)
     n_channels = read_channels(get_feature_names(split.X), estimator.n_channels, "X", "n_channels")
     shape = series_shape(X.shape[1], shape, n_channels, "X", "n_channels")
-    reader = estimator._privileged_reader(split.X_priv, split.y, np.arange(len(X)))
+    rows, seed = np.arange(len(X)), estimator.random_state
+    reader = estimator._privileged_reader(split.X_priv, split.y, rows, seed)
     views, _ = reader.read_pairs(
         Pair("X", split.X, "X_priv", split.X_priv),
         Pair("X_unlabeled", split.X_unlabeled, "X_priv_unlabeled", split.X_priv_unlabeled),
@@ -277,8 +278,8 @@ def _regress(
     X, known = tables.X, ~np.isnan(source).all(axis=1)
     groups = _groups_of_all(groups, len(X))[known]
     regressor = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
-    folds = GroupKFold(min(5, len(np.unique(groups))))
-    out_of_fold = cross_val_predict(regressor, X[known], source[known], groups=groups, cv=folds)
+    folds = GroupKFold(min(5, len(np.unique(groups)))).split(X[known], groups=groups)
+    out_of_fold = cross_val_predict(regressor, X[known], source[known], cv=list(folds))
     regressor.fit(X[known], source[known])
 
     def impute(X: np.ndarray) -> np.ndarray:

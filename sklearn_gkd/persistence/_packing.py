@@ -189,8 +189,8 @@ class Packer:
             packed = {"network": self.plain(network), "params": self.plain(params)}
         except TypeError as error:
             raise ValueError(
-                f"The net is {network.__name__} with {params}: {error}, nor a network "
-                "that has a name. Give each class of your own a name, in save_model and in "
+                f"The net is {getattr(network, '__name__', network)} with {params}: {error}, nor a "
+                "network that has a name. Give each class of your own a name, in save_model and in "
                 "load_model: networks={'mine': Mine}."
             ) from None
         history = [

@@ -1,8 +1,16 @@
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    PredefinedSplit,
+    RepeatedKFold,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 
-from sklearn_gkd._common.splitting import folds, hold_out
+from sklearn_gkd._common.splitting import folds, groups_of, hold_out, partition
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
@@ -120,3 +128,25 @@ def test_folds_that_cannot_be_name_their_argument(name, cv, message):
 def test_groups_of_several_types_are_named():
     with pytest.raises(TypeError, match="groups: "):
         hold_out([0, 0, 1, 1], 0.25, groups=np.array(["a", 1, "a", 1], dtype=object))
+
+
+def test_a_cv_of_more_rows_than_are_split_is_an_error():
+    with pytest.raises(ValueError, match="teacher_cv has row 9, but splits 8 rows"):
+        folds(PredefinedSplit(np.arange(10) % 2), np.zeros(8), np.arange(8), None, 0, "teacher_cv")
+
+
+def test_a_partition_holds_out_each_row_once():
+    labels, rows = np.arange(12) % 2, np.arange(20, 32)
+    labels = np.concatenate([np.zeros(20), labels])
+    splits = partition(3, labels, rows, None, 0, "teacher_cv")
+    assert sorted(np.concatenate([held_out for _, held_out in splits])) == rows.tolist()
+    for cv in (ShuffleSplit(2, random_state=0), RepeatedKFold(n_splits=2, n_repeats=2)):
+        with pytest.raises(ValueError, match="Give one that holds out each row once"):
+            partition(cv, labels, rows, None, 0, "teacher_cv")
+    assert partition(None, labels, rows, None, 0, "teacher_cv") == []
+
+
+def test_groups_may_be_a_column():
+    groups = pd.DataFrame({"cell": [3, 3, 4, 5]})
+    assert groups_of(groups, np.array([0, 2])).tolist() == [3, 4]
+    assert groups_of(None, np.arange(2)) is None

@@ -59,3 +59,9 @@ def test_names_of_sources_are_those_of_parameters(series, table, clf, sources, m
     clf.set_params(priv_sources=sources)
     with pytest.raises(ValueError, match=message):
         clf.fit(series.X, series.y, X_priv=table)
+
+
+def test_a_source_and_its_parameters_are_set_at_once():
+    sources = [("optical", StandardScaler(), slice(0, 4), 2)]
+    clf = GKDClassifier().set_params(priv_sources=sources, optical__with_std=False)
+    assert clf.get_params()["optical__with_std"] is False

@@ -8,6 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.random_projection import GaussianRandomProjection
 from torch import nn
 
 from sklearn_gkd import GKDClassifier, GKDRegressor
@@ -34,13 +35,13 @@ as_images = FunctionTransformer(lambda part: part.reshape(len(part), 2, 3, 2))
 
 def reader_of(table, sources, train=None):
     train = np.arange(len(table)) if train is None else train
-    return PrivilegedReader().fit(table, np.zeros(len(table)), train, priv_sources=sources)
+    return PrivilegedReader().fit(table, np.zeros(len(table)), train, 0, priv_sources=sources)
 
 
 def test_rows_without_information_do_not_reach_the_transformer(X):
     X[1] = np.nan
     X[2, 1] = np.nan
-    reader = PrivilegedReader().fit(X, np.zeros(4), np.array([0, 1, 3]), GapFiller())
+    reader = PrivilegedReader().fit(X, np.zeros(4), np.array([0, 1, 3]), 0, GapFiller())
     [view], seen = reader.read(X, "X_priv")
     assert seen.tolist() == [True, False, True, True]
     expected = X.copy()
@@ -55,7 +56,7 @@ def test_n_channels_describe_what_the_transformer_returns(X):
         def transform(self, X):
             return super().transform(X)[:, :, 0]
 
-    reader = PrivilegedReader().fit(X, np.zeros(4), np.arange(4), FirstBand(), 3)
+    reader = PrivilegedReader().fit(X, np.zeros(4), np.arange(4), 0, FirstBand(), 3)
     [view], _ = reader.read(X, "X_priv")
     np.testing.assert_array_equal(view.series, X[:, None, :, 0])
 
@@ -307,3 +308,23 @@ def test_a_source_that_too_few_rows_have_is_refused(series, table, clf):
     table[:2, NIR] = 1
     with pytest.raises(ValueError, match="less than two rows that have one of the priv_sources"):
         clf.set_params(teacher_cv=3).fit(series.X, series.y, X_priv=table)
+
+
+@pytest.mark.parametrize("n_returned", [1, 3])
+def test_a_transformer_returns_a_row_for_each(n_returned):
+    X = np.zeros((4, 2, 1))
+    some = FunctionTransformer(lambda table: table[:n_returned])
+    reader = PrivilegedReader().fit(X.reshape(4, 2), np.zeros(4), np.arange(4), 0, some)
+    with pytest.raises(ValueError, match=f"X_priv has 4 rows, of which .* returned {n_returned}"):
+        reader.read(X.reshape(4, 2), "X_priv")
+
+
+def test_a_random_transformer_is_ruled_by_random_state(series, small):
+    clf = GKDClassifier(small, small, random_state=0)
+    clf.set_params(priv_transformer=GaussianRandomProjection(2), distillation="always")
+    table = series.X_priv.reshape(120, -1)
+    first, second = (
+        clone(clf).fit(series.X, series.y, X_priv=table).predict_proba(series.X) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert clf.priv_transformer.random_state is None

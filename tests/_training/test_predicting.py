@@ -129,3 +129,10 @@ def test_outputs_start_at_the_weights_of_the_training_labels(series, small, reco
     np.testing.assert_allclose(shift, expected, rtol=1e-5, atol=1e-6)
     clf.set_params(class_weight=None).fit(series.X, series.y)
     assert prepare(recorder.trainings[-1]).get_params()["module__output_bias"] is None
+
+
+def test_rows_may_run_backwards(series, small):
+    clf = SeriesClassifier(small, random_state=0).fit(series.X, series.y)
+    X = np.resize(series.X, (128, 6, 2))  # whole batches, which are not padded
+    expected = clf.predict_proba(X)[::-1]
+    np.testing.assert_array_equal(clf.predict_proba(X[::-1]), expected)

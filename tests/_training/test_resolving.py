@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.naive_bayes import GaussianNB
 from skorch import NeuralNet, NeuralNetClassifier
 from skorch.dataset import ValidSplit
 from torch import nn
@@ -96,3 +97,8 @@ def test_what_the_estimator_sets_itself_is_told(make, params, message):
 )
 def test_a_net_as_it_comes_is_no_cause_for_a_warning(net):
     assert resolve_net(net, "student").lr == net.lr
+
+
+def test_a_class_that_is_no_network_is_an_error():
+    with pytest.raises(ValueError, match="teacher is the class GaussianNB, which is no network"):
+        resolve_net(GaussianNB, "teacher")

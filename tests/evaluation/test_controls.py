@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
@@ -261,6 +262,12 @@ def test_imputation_regresses_each_row_from_others(estimator, split, calls):
     assert (imputed != imputed_other).any(axis=1).mean() > 0.5
     true = split.X_priv.reshape(len(X), -1)
     assert 0.3 < np.corrcoef(imputed.ravel(), true.ravel())[0, 1] < 0.99
+
+
+def test_imputation_is_the_same_with_metadata_routing(estimator, split):
+    expected = imputation(clone(estimator), split).proba
+    with config_context(enable_metadata_routing=True):
+        assert equal(imputation(clone(estimator), split).proba, expected)
 
 
 @pytest.mark.parametrize("n_channels", [1, 4])
