@@ -34,6 +34,8 @@ class ImageFile:
         Their numbers in the file, from 1.
     nodata : float or None
         A value that is no data as well, before scale and offset.
+    of_flags : tuple of bool
+        Which bands hold flags, where 0 is not "no data".
     alpha : int or None
         The band that is 0 where there is no data, where the file has one.
     """
@@ -43,6 +45,7 @@ class ImageFile:
     grid: Grid
     bands: tuple[int, ...]
     nodata: float | None
+    of_flags: tuple[bool, ...]
     alpha: int | None
 
     def read(self, window: Window) -> np.ndarray:
@@ -55,19 +58,20 @@ class ImageFile:
                 missing |= file.read(self.alpha, window=window) == 0
             for number, band in enumerate(self.bands):
                 # What a mask leaves may still hold the value that means no data.
+                zero = 0 if self.of_flags[number] else None
                 for nodata in (self.nodata, file.nodatavals[band - 1]):
-                    if nodata is not None:
+                    if nodata not in (None, zero):
                         missing[number] |= _equals(stored[number], nodata)
-                if self.alpha is None and _has_mask(file, band):
+                if self.alpha is None and _has_mask(file, band, zero):
                     missing[number] |= file.read_masks(band, window=window) == 0
             scales = np.array([file.scales[band - 1] for band in self.bands])
             offsets = np.array([file.offsets[band - 1] for band in self.bands])
             name = file.name
         if (scales != 1).any() or (offsets != 0).any():
             stored = stored * scales[:, None, None] + offsets[:, None, None]
-        elif _may_be_rounded(stored.dtype) and (np.where(missing, 0, stored) > LARGEST).any():
+        elif _may_be_rounded(stored.dtype) and _exceeds(stored, missing):
             raise ValueError(
-                f"{name} has whole numbers over {LARGEST}, which float32 would round: flags of "
+                f"{name} has whole numbers beyond {LARGEST}, which float32 would round: flags of "
                 "many bits, for instance. Write the bits that you need to a file of uint16."
             )
         if stored.dtype.kind == "f":
@@ -168,15 +172,22 @@ def _may_be_rounded(dtype: np.dtype) -> bool:
     return dtype.kind in "iu" and np.iinfo(dtype).max > LARGEST
 
 
+def _exceeds(stored: np.ndarray, missing: np.ndarray) -> bool:
+    values = np.where(missing, 0, stored)
+    return bool((values > LARGEST).any() or (values < -LARGEST).any())
+
+
 def _equals(stored: np.ndarray, nodata: float) -> np.ndarray:
     if stored.dtype.kind == "f":
         nodata = stored.dtype.type(nodata)  # -3.4e38 is written with fewer digits than it has
     return stored == nodata
 
 
-def _has_mask(file: rasterio.DatasetReader, band: int) -> bool:
+def _has_mask(file: rasterio.DatasetReader, band: int, valid: float | None) -> bool:
+    """Return whether a band has a mask, other than one of a value that is valid."""
     flags = set(file.mask_flag_enums[band - 1])
-    return not flags & {MaskFlags.all_valid, MaskFlags.alpha}
+    of_value = MaskFlags.nodata in flags and file.nodatavals[band - 1] == valid
+    return not (of_value or flags & {MaskFlags.all_valid, MaskFlags.alpha})
 
 
 def alpha_of(file: rasterio.DatasetReader, n_wanted: int) -> int | None:

@@ -12,9 +12,9 @@ BESIDE_RADAR = re.compile(
     r"(SIGMA|GAMMA|BETA)(0|NOUGHT)?|BACKSCATTER"
 )
 
-CATEGORICAL = re.compile(
-    r"SCL|B?QA\d*|QI|F?MASK|CLOUDMASK|DATAMASK|CLM|CLASSI(FICATION)?|CLASS(ES)?|LANDCOVER"
-)
+FLAGS = re.compile(r"B?QA\d*|QI|F?MASK|CLOUDMASK|DATAMASK|CLM")
+
+CLASSES = re.compile(r"SCL|CLASSI(FICATION)?|CLASS(ES)?|LANDCOVER")
 
 CLOUDS_OF_SCL = (0, 1, 3, 8, 9, 10)  # no data, defective, shadow, clouds, cirrus
 
@@ -34,7 +34,12 @@ def is_radar(name: str) -> bool:
 
 def is_categorical(name: str) -> bool:
     """Return whether a band holds classes or flags, which have no mean: SCL, QA_PIXEL."""
-    return any(CATEGORICAL.fullmatch(word) for word in _words(name))
+    return holds_flags(name) or any(CLASSES.fullmatch(word) for word in _words(name))
+
+
+def holds_flags(name: str) -> bool:
+    """Return whether a band holds flags, of which 0 is none, and not "no data": QA60, a mask."""
+    return any(FLAGS.fullmatch(word) for word in _words(name))
 
 
 def clouds_of(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:

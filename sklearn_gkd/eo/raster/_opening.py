@@ -15,7 +15,7 @@ from sklearn_gkd.eo._dates import as_dates, as_text
 from sklearn_gkd.eo.raster._files import ImageFile, Images, Tile, alpha_of
 from sklearn_gkd.eo.raster._grids import Grid
 from sklearn_gkd.eo.raster._layout import files_by_name, is_pattern, layers_of_file
-from sklearn_gkd.eo.raster._names import check_descriptions, is_categorical
+from sklearn_gkd.eo.raster._names import check_descriptions, holds_flags, is_categorical
 from sklearn_gkd.eo.raster._stacks import CHUNK, INTENSITY, check_stack
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
@@ -67,7 +67,8 @@ def open_stack(
         None: the files' own grid, or the one that all tiles have a part of.
     nodata : float, default=None
         A value that means "no data" in the files, before scale and offset, beside what the files
-        themselves say. Give 0 for Sentinel-2 images whose files do not.
+        themselves say. Give 0 for Sentinel-2 images whose files do not. In bands that are known
+        to hold flags (QA60, masks), 0 is never "no data".
     resampling : str or mapping, default="bilinear"
         How bands are warped, as rasterio names it, or a mapping with that of some bands. Bands
         that are known to hold classes or flags (SCL, QA_PIXEL, QA60, masks) are never
@@ -248,7 +249,10 @@ class _OpenFile:
             )
         said = [self.file.descriptions[number - 1] for number in numbers]
         check_descriptions(self.path, said, names)
-        return ImageFile(self.path, self.manager, self.grid, tuple(numbers), nodata, self.alpha)
+        of_flags = tuple(map(holds_flags, names))
+        return ImageFile(
+            self.path, self.manager, self.grid, tuple(numbers), nodata, of_flags, self.alpha
+        )
 
 
 def _common_grid(dates: tuple[tuple[Tile, ...], ...]) -> Grid:

@@ -53,6 +53,8 @@ def _masked(stack: xarray.DataArray, mask: str, values: Any, bits: Any) -> xarra
     layer = stack.sel(band=mask, drop=True)
     flags = layer.fillna(0).astype(np.int64) & sum(1 << bit for bit in set(bits))
     unused = np.isnan(layer) | layer.isin(list(values)) | (flags != 0)
+    if not np.mod(list(values), 1).any():
+        unused |= layer % 1 != 0  # interpolated, between what is used and what is not
     return stack.drop_sel(band=mask).where(~unused)
 
 

@@ -24,6 +24,8 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
 
 ROUNDS = 20  # of drawing, before the images are given up
 
+STRETCH = 0.05  # of a map's metres, beside those on the ground, that is no harm
+
 
 @validate_params(
     {
@@ -217,9 +219,17 @@ class _Places:
 
 
 def _metric(stack: xarray.DataArray) -> Any:
-    """Return the CRS of a stack, or the UTM zone around its middle if that is in degrees."""
+    """Return the CRS of a stack if it is in metres on the ground, or the UTM zone of its middle."""
     outline = geopandas.GeoSeries([shapely.box(*stack.rio.bounds())], crs=stack.rio.crs)
-    return outline.crs if outline.crs.is_projected else outline.estimate_utm_crs()
+    if outline.crs.is_projected:
+        middle = outline.centroid
+        [place] = middle.to_crs(4326)
+        in_metres = f"+proj=aeqd +lat_0={place.y} +lon_0={place.x}"
+        around = middle.buffer(100)
+        [stretch] = (around.area / around.to_crs(in_metres).area) ** 0.5
+        if abs(stretch - 1) < STRETCH:
+            return outline.crs
+    return outline.estimate_utm_crs()
 
 
 def _common_bounds(

@@ -59,12 +59,26 @@ def test_files_that_cannot_be_read_rightly_are_named(tif):
     for nodata in ("0", [0], True):
         with pytest.raises(ValueError, match=r"nodata is .* Give a number"):
             open_stack([one], DAY, ["VV"], nodata=nodata)
-    with pytest.raises(ValueError, match=r"flags.tif has whole numbers over 16777216"):
-        open_stack([flags], DAY, ["QA"]).compute()
+    low = tif("low_flags.tif", np.full((10, 10), -(2**31) + 1, "int32"))
+    for path in (flags, low):
+        with pytest.raises(ValueError, match=r"flags.tif has whole numbers beyond 16777216"):
+            open_stack([path], DAY, ["QA"]).compute()
     with pytest.raises(ValueError, match="two acquisitions on 2020-01-01"):
         open_stack([one, one], ["2020-01-01T05:00", "2020-01-01T17:00"], ["VV"])
     with pytest.raises(ValueError, match=r"2020-01-01 \(entry 1\) repeats 2020-01-01"):
         open_stack([one, one], ["20200101", 20200101], ["VV"])
+
+
+@pytest.mark.parametrize("params", [{}, {"nodata": 0}])
+@pytest.mark.parametrize("tag", [None, 0])
+def test_0_is_no_data_in_a_band_of_quantities_and_a_flag_in_one_of_flags(tif, params, tag):
+    image = np.stack([[[0, 2000], [2000, 2000]], [[0, 0], [1024, 0]]]).astype("uint16")
+    stack = open_stack([tif("a.tif", image, nodata=tag)], DAY, ["B04", "QA60"], **params)
+    brightness, flags = stack.to_numpy()[0]
+    assert np.isnan(brightness[0, 0]) == (bool(params) or tag == 0)
+    assert flags.tolist() == [[0, 0], [1024, 0]]
+    classes = open_stack([tif("b.tif", image[1], nodata=0)], DAY, ["landcover"]).to_numpy()
+    np.testing.assert_array_equal(classes[0, 0], [[np.nan, np.nan], [1024, np.nan]])
 
 
 def test_a_relative_path_holds_wherever_it_is_read(tif, tmp_path, monkeypatch):

@@ -87,6 +87,16 @@ def test_where_the_mask_has_no_data_nothing_is_used(lay):
     assert object_series(stack, field(1, 4), mask="SCL").iloc[0, 0] == 1.5
 
 
+def test_what_lies_between_the_values_of_a_mask_is_not_used(lay):
+    values = np.array([[[[1, 2, 4, 8]], [[0, 0.25, 1, 0]]]], dtype="float32")
+    stack = lay(stack_of(values, ["2020-01-01"], ["B4", "clouds"]))
+    assert object_series(stack, field(1, 4), mask="clouds", mask_values=[1]).iloc[0, 0] == 4.5
+    told = object_series(stack, field(1, 4), mask="clouds", mask_values=[1, 0.25])
+    assert told.iloc[0, 0] == 4.5
+    told = object_series(stack, field(1, 4), mask="clouds", mask_values=[0.5])
+    assert told.iloc[0, 0] == 3.75
+
+
 def test_a_map_leaves_out_what_the_mask_marks(tmp_path, lay):
     values = np.array([[[[100, 5000, 5000, 100]], [[4, 4, 9, 8]]]], dtype="float32")
     stack = lay(stack_of(values, ["2020-01-01"], ["B4", "SCL"]))

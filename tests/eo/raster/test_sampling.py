@@ -91,6 +91,25 @@ def test_a_distance_is_kept(radar, optical, fields):
         sample_pairs(radar, optical, 10, like=fields, away_from=test_set, distance=600)
 
 
+@pytest.mark.parametrize(
+    ("crs", "left", "top"),
+    [("EPSG:2263", 980_000, 200_000), ("EPSG:3857", 250_000, 6_200_000)],
+    ids=["feet", "web-mercator"],
+)
+def test_a_distance_is_in_metres_on_the_ground(crs, left, top):
+    x, y = left + 15 + 30 * np.arange(200), top - 15 - 30 * np.arange(200)
+    image = xarray.DataArray(
+        np.ones((1, 1, 200, 200), "float32"),
+        dims=("time", "band", "y", "x"),
+        coords={"time": [np.datetime64("2020-01-01")], "band": ["VV"], "y": y, "x": x},
+    ).rio.write_crs(crs)
+    test_set = geopandas.GeoSeries([Point(left + 3000, top - 3000)], crs=crs)
+    found = sample_pairs(image, image, 300, away_from=test_set, distance=500, random_state=0)
+    utm = found.polygons.estimate_utm_crs()
+    [place] = test_set.to_crs(utm)
+    assert 498 < found.polygons.to_crs(utm).distance(place).min() < 600
+
+
 def test_squares_lie_within_polygons(radar, optical, fields):
     cropland = geopandas.GeoDataFrame(
         geometry=[box(LEFT + 20, TOP - 300, LEFT + 90, TOP - 120),
