@@ -225,7 +225,8 @@ def _window_under(source: Grid, target: Grid, window: Window) -> Window | None:
     bounds = windows.bounds(window, target.transform)
     left, bottom, right, top = transform_bounds(target.crs, source.crs, *bounds)
     whole = Window(0, 0, source.width, source.height)
-    if not np.isfinite([left, bottom, right, top]).all() or left > right:
+    across = left > right or _goes_beyond_180(source)
+    if across or not np.isfinite([left, bottom, right, top]).all():
         return whole  # beyond what a projection shows, or across its edge
     corners = [_point(~source.transform, x, y) for x in (left, right) for y in (bottom, top)]
     margin = 4 * max(_source_pixels(source, target)) + 4
@@ -238,6 +239,12 @@ def _window_under(source: Grid, target: Grid, window: Window) -> Window | None:
     if rows[0] >= rows[1] or columns[0] >= columns[1]:
         return None
     return Window.from_slices(rows, columns)
+
+
+def _goes_beyond_180(grid: Grid) -> bool:
+    """Return whether a grid has longitudes, some of them as from 0 to 360 degrees."""
+    left, right = (_point(grid.transform, column, 0)[0] for column in (0, grid.width))
+    return bool(grid.crs.is_geographic and max(-left, right) > 180 + abs(grid.transform.a))
 
 
 def _source_pixels(source: Grid, target: Grid) -> tuple[float, float]:

@@ -86,6 +86,19 @@ def test_a_band_on_another_grid(tif, transform, crs, shape):
         np.testing.assert_array_equal(warped[0], 0)
 
 
+@pytest.mark.parametrize(("zone", "beyond"), [(30, 360), (31, 0)], ids=["west", "east"])
+def test_longitudes_from_0_to_360(tif, zone, beyond):
+    degrees = np.broadcast_to(np.arange(360, dtype="float32") + 0.5, (180, 360))
+    world = tif("world.tif", degrees, from_origin(0, 90, 1, 1), crs=4326)
+    target = from_origin(400_000, 5_000_000, 50_000, 50_000)
+    like = tif("like.tif", np.zeros((3, 3), "float32"), target, crs=32600 + zone)
+    warped = open_stack([world], DAY, ["longitude"], like=like)[0, 0].to_numpy()
+    columns, rows = np.meshgrid(np.arange(3) + 0.5, np.arange(3) + 0.5)
+    x, y = target * (columns.ravel(), rows.ravel())
+    expected, _ = rasterio.warp.transform(32600 + zone, 4326, x, y)
+    np.testing.assert_allclose(warped.ravel(), np.array(expected) + beyond, atol=0.01)
+
+
 def test_rounding_makes_no_other_grid(tif):
     near = from_origin(500_000.0004, 5_000_000, 10, 10)
     one, other = (tif(f"{n}.tif", np.zeros((10, 10)), t) for n, t in enumerate((GRID, near)))
