@@ -121,7 +121,8 @@ class SpectralIndices(SeriesTransformer):
     offset : float or array-like of shape (T,), default=0
         Added to the bands before all else. Give -1000 for Sentinel-2 products of processing
         baseline 04.00 or later (from 25 January 2022) whose digital numbers still hold that shift,
-        and one for each date where a season has both.
+        and one for each date where a season has both; -7272.7 (-0.2 / 0.0000275) for the digital
+        numbers of Landsat's Collection 2.
     n_channels : int, default=None
         As in `GapFiller`.
 

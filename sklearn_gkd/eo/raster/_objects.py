@@ -71,7 +71,8 @@ def object_series(
     offset : float or sequence of T floats, default=0
         Added to the bands before all else: -1000 for Sentinel-2 products of processing baseline
         04.00 or later that still hold that shift. One for each date of the stack where a season
-        has both (the shift began on 25 January 2022).
+        has both (the shift began on 25 January 2022). -7272.7 (-0.2 / 0.0000275) for the digital
+        numbers of Landsat's Collection 2.
     mask : str, default=None
         A band, such as SCL, that marks pixels that are not used. They are left out before
         averaging, as are those where the mask itself has no data; the mask gets no column.
