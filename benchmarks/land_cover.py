@@ -9,6 +9,7 @@ Markdown and PNG. A finished split is kept on disk, so that an interrupted run r
 import argparse
 import hashlib
 import json
+import math
 import os
 import platform
 import sys
@@ -295,10 +296,11 @@ def mean_and_sd(values: list[float], digits: int) -> str:
 def write_confusion_matrices(args, data: Bunch, results: dict[str, list[dict]]) -> None:
     n_classes = len(data.class_names)
     side = 1.5 + 0.42 * n_classes
-    fig, axes = plt.subplots(
-        1, len(results), figsize=(side * len(results), side), squeeze=False, layout="constrained"
-    )
-    for ax, (method, runs) in zip(axes[0], results.items(), strict=True):
+    n_columns = min(3, len(results))
+    n_rows = math.ceil(len(results) / n_columns)
+    fig = plt.figure(figsize=(side * n_columns, side * n_rows), layout="constrained")
+    for number, (method, runs) in enumerate(results.items(), start=1):
+        ax = fig.add_subplot(n_rows, n_columns, number)
         ConfusionMatrixDisplay.from_predictions(
             data.y[runs[0]["test"]],
             runs[0]["y_pred"],
