@@ -105,11 +105,9 @@ class PixelClassifier(PixelPredictor):
     def layers_of(self, table: np.ndarray, names: Any) -> np.ndarray:
         """Return the layers (n_layers, n), float32."""
         layers = np.empty((self.n_layers, len(table)), dtype=np.float32)
+        layers[0] = predict_numbers(self.estimator, table, names)
         if self.measures:
             of_classes = predict_probabilities(self.estimator, table, names)
-            layers[0] = most_probable(of_classes)
-        else:
-            layers[0] = predict_numbers(self.estimator, table, names)
         for name in self.measures:
             layers[self.layers[name]] = _MEASURES[name](of_classes)
         return layers
@@ -185,6 +183,16 @@ def refuse_options_of_classes(**options: Any) -> None:
             )
 
 
+def refuse_options_of_probabilities(estimator: Any, **options: Any) -> None:
+    """Raise a ValueError where an option was given that a classifier has no probabilities for."""
+    for name, value in options.items():
+        if value is not None and not hasattr(estimator, "predict_proba"):
+            raise ValueError(
+                f"{name} was given, but {type(estimator).__name__} has no predict_proba. Leave it "
+                "out, or fit a CalibratedClassifierCV of that classifier."
+            )
+
+
 def predict_probabilities(estimator: Any, table: np.ndarray, names: Any = None) -> np.ndarray:
     """Return the probabilities (n, n_classes) for the same table, NaN in rows without data."""
     usable = _usable(estimator, table)
@@ -194,12 +202,6 @@ def predict_probabilities(estimator: Any, table: np.ndarray, names: Any = None) 
     probabilities = np.full((len(table), found.shape[1]), np.nan, dtype=found.dtype)
     probabilities[usable] = found
     return probabilities
-
-
-def most_probable(probabilities: np.ndarray) -> np.ndarray:
-    """Return the number of the most probable class of each row, from 1; 0 where it has NaN."""
-    has_none = np.isnan(probabilities).any(axis=1)
-    return np.where(has_none, 0, probabilities.argmax(axis=1) + 1)
 
 
 def _usable(estimator: Any, table: np.ndarray) -> np.ndarray:
