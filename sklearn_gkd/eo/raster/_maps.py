@@ -88,7 +88,7 @@ def predict_map(
         choose the dates and bands of the stack.
     stack : DataArray with dimensions time, band, y and x
         In the units that fit saw. A pixel with gaps (NaN) is not classified; where the estimator
-        takes NaN, only a pixel without any value is not.
+        takes any gaps, or fills them, only a pixel without any value is not.
     out : str or path-like
         GeoTIFF of the classes with their names and colours. Integers from 0 to 65,535 are its
         values; other classes are numbered from 1 in the order of ``classes_``. No data is 0 or,

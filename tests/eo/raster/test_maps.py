@@ -208,8 +208,9 @@ class Stopping(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         if len(self.log.tables) == self.log.n_tables:
             raise StoppedError
+        predicted = self.clf.predict(X)
         self.log.tables.append(X)
-        return self.clf.predict(X)
+        return predicted
 
 
 @pytest.fixture
