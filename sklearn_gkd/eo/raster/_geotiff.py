@@ -15,6 +15,8 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
     from rasterio.io import DatasetWriter
     from rasterio.windows import Window
 
+SIDECARS = (".aux.xml", ".ovr", ".msk", ".msk.ovr", ".vat.dbf")  # read with the file beside them
+
 Blocks = Iterable[tuple[Window, np.ndarray]]  # arrays (n_bands, height, width)
 
 
@@ -22,11 +24,10 @@ def write_numbers(
     path: str | os.PathLike[str], stack: xarray.DataArray, blocks: Blocks, bands: Sequence[str]
 ) -> None:
     """Write a GeoTIFF of float32 bands with these names; NaN is no data."""
-    with (
-        replacing(path) as partial_path,
-        _create(partial_path, stack, bands, "float32", np.nan) as file,
-    ):
-        _fill(file, blocks)
+    with replacing(path) as partial_path:
+        with _create(partial_path, stack, bands, "float32", np.nan) as file:
+            _fill(file, blocks)
+        _remove_sidecars(path)
 
 
 def write_classes(
@@ -39,7 +40,14 @@ def write_classes(
             file.update_tags(1, **dict(zip(map(str, values), legend.names, strict=True)))
             file.write_colormap(1, dict(zip(values, legend.colors, strict=True)))
             _fill(file, ((window, legend.values_of(numbers)) for window, numbers in blocks))
+        _remove_sidecars(path)
         write_whole(Path(path).with_name(f"{Path(path).name}.aux.xml"), legend.to_xml().encode())
+
+
+def _remove_sidecars(path: str | os.PathLike[str]) -> None:
+    """Remove overviews, masks and legends of the file that is about to be replaced."""
+    for ending in SIDECARS:
+        Path(f"{os.fspath(path)}{ending}").unlink(missing_ok=True)
 
 
 def _create(

@@ -31,6 +31,7 @@ from sklearn_gkd.eo.raster._predicting import (
     names_of_numbers,
     numbers_per_row,
     refuse_options_of_classes,
+    refuse_options_of_probabilities,
 )
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, align, check_stack, order_of
 
@@ -87,7 +88,7 @@ def predict_map(
         choose the dates and bands of the stack.
     stack : DataArray with dimensions time, band, y and x
         In the units that fit saw. A pixel with gaps (NaN) is not classified; where the estimator
-        takes NaN, only a pixel without any value is not.
+        takes any gaps, or fills them, only a pixel without any value is not.
     out : str or path-like
         GeoTIFF of the classes with their names and colours. Integers from 0 to 65,535 are its
         values; other classes are numbered from 1 in the order of ``classes_``. No data is 0 or,
@@ -96,7 +97,7 @@ def predict_map(
         to `sieve`, are then an error.
     probabilities, confidence : str or path-like, default=None
         GeoTIFFs of the probability of each class, a band each, and of the highest of them, which
-        is that of the predicted class.
+        is that of the predicted class unless ``predict`` has a threshold of its own.
     entropy, margin : str or path-like, default=None
         GeoTIFFs of how undecided the classifier is: the entropy of the probabilities in nats, from
         0 to the logarithm of the number of classes; and the highest less the second highest.
@@ -125,8 +126,8 @@ def predict_map(
     ------
     ValueError
         If the stack is not one, or does not have the estimator's dates, bands and indices, if a
-        class has no proper name or colour, or if two outputs are one file or one is a file of the
-        stack.
+        class has no proper name or colour, if measures are wanted of a classifier that has no
+        probabilities, or if two outputs are one file or one is a file of the stack.
 
     Warns
     -----
@@ -166,6 +167,7 @@ def predict_map(
             bands = names_of_numbers(predict.n_layers)
             write_numbers(out, stack, _read(blocks, slice(None)), bands)
         return out
+    refuse_options_of_probabilities(estimator, **paths)
     legend = legend_of(estimator.classes_, names, colors)
     _check_outputs({"out": out} | paths, files)
     classify = PixelClassifier(estimator, appended, order, tuple(paths))

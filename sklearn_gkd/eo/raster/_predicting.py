@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import entr
-from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 
 from sklearn_gkd.eo._optical import SpectralIndices
 
@@ -105,11 +103,9 @@ class PixelClassifier(PixelPredictor):
     def layers_of(self, table: np.ndarray, names: Any) -> np.ndarray:
         """Return the layers (n_layers, n), float32."""
         layers = np.empty((self.n_layers, len(table)), dtype=np.float32)
+        layers[0] = predict_numbers(self.estimator, table, names)
         if self.measures:
             of_classes = predict_probabilities(self.estimator, table, names)
-            layers[0] = most_probable(of_classes)
-        else:
-            layers[0] = predict_numbers(self.estimator, table, names)
         for name in self.measures:
             layers[self.layers[name]] = _MEASURES[name](of_classes)
         return layers
@@ -141,7 +137,7 @@ def predict_numbers(estimator: Any, table: np.ndarray, names: Any = None) -> np.
     names : array-like of str, default=None
         Of the columns, where the estimator was fitted on named ones.
     """
-    usable = _usable(estimator, table)
+    usable = _usable(estimator, table, names)
     numbers = np.zeros(len(table), dtype=int)
     if usable.any():
         predicted = estimator.predict(_rows(table, usable, names))
@@ -160,7 +156,7 @@ def predict_quantity(
     estimator: Any, table: np.ndarray, n_numbers: int, names: Any = None
 ) -> np.ndarray:
     """Return the numbers (n, n_numbers) for the same table, NaN in rows without data."""
-    usable = _usable(estimator, table)
+    usable = _usable(estimator, table, names)
     numbers = np.full((len(table), n_numbers), np.nan)
     if usable.any():
         predicted = estimator.predict(_rows(table, usable, names))
@@ -185,9 +181,19 @@ def refuse_options_of_classes(**options: Any) -> None:
             )
 
 
+def refuse_options_of_probabilities(estimator: Any, **options: Any) -> None:
+    """Raise a ValueError where an option was given that a classifier has no probabilities for."""
+    for name, value in options.items():
+        if value is not None and not hasattr(estimator, "predict_proba"):
+            raise ValueError(
+                f"{name} was given, but {type(estimator).__name__} has no predict_proba. Leave it "
+                "out, or fit a CalibratedClassifierCV of that classifier."
+            )
+
+
 def predict_probabilities(estimator: Any, table: np.ndarray, names: Any = None) -> np.ndarray:
     """Return the probabilities (n, n_classes) for the same table, NaN in rows without data."""
-    usable = _usable(estimator, table)
+    usable = _usable(estimator, table, names)
     if not usable.any():
         return np.full((len(table), len(estimator.classes_)), np.nan, dtype=np.float32)
     found = estimator.predict_proba(_rows(table, usable, names))
@@ -196,17 +202,26 @@ def predict_probabilities(estimator: Any, table: np.ndarray, names: Any = None) 
     return probabilities
 
 
-def most_probable(probabilities: np.ndarray) -> np.ndarray:
-    """Return the number of the most probable class of each row, from 1; 0 where it has NaN."""
-    has_none = np.isnan(probabilities).any(axis=1)
-    return np.where(has_none, 0, probabilities.argmax(axis=1) + 1)
-
-
-def _usable(estimator: Any, table: np.ndarray) -> np.ndarray:
-    """Return which rows are complete or, where the estimator takes NaN, have any value."""
-    first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
+def _usable(estimator: Any, table: np.ndarray, names: Any) -> np.ndarray:
+    """Return which rows are complete or, where the estimator takes gaps, have any value."""
     known = np.isfinite(table)
-    return known.any(axis=1) if get_tags(first).input_tags.allow_nan else known.all(axis=1)
+    complete, begun = known.all(axis=1), known.any(axis=1)
+    has_gaps = (begun & ~complete).any()
+    return begun if has_gaps and _takes_gaps(estimator, table.shape[1], names) else complete
+
+
+def _takes_gaps(estimator: Any, n_columns: int, names: Any) -> bool:
+    """Return whether it predicts a row without any value, and so one with any gaps.
+
+    Tags do not tell: a scaler allows NaN and leaves it to the next step, and a search over a
+    pipeline that fills gaps declares nothing.
+    """
+    row = _rows(np.full((1, n_columns), np.nan), np.ones(1, dtype=bool), names)
+    predict = getattr(estimator, "predict_proba", estimator.predict)
+    try:
+        return not pd.isna(predict(row)).any()  # a net that checks nothing returns NaN
+    except ValueError:
+        return False
 
 
 def _rows(table: np.ndarray, usable: np.ndarray, names: Any) -> np.ndarray | pd.DataFrame:

@@ -14,12 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_gkd._common.checks import counted, warn
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo.raster._predicting import (
-    most_probable,
     names_of_numbers,
     numbers_per_row,
+    predict_numbers,
     predict_probabilities,
     predict_quantity,
     refuse_options_of_classes,
+    refuse_options_of_probabilities,
 )
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
@@ -64,22 +65,24 @@ def predict_objects(
         (``.parquet``, ``.geoparquet``) or FlatGeobuf (``.fgb``), by its ending. If writing fails,
         an earlier file stays as it was.
     probabilities : bool, default=False
-        Whether to add a column ``p_<class>`` for each class. A regressor has none.
+        Whether to add a column ``p_<class>`` for each class, of a classifier's ``predict_proba``.
 
     Returns
     -------
     GeoDataFrame
         `polygons` with the columns ``predicted``, of the classes' dtype (or pandas' nullable one,
-        where some are missing), and ``confidence``, the probability of the class that is
-        predicted; both are missing where the series has no data, or gaps that the estimator does
-        not take. A regressor's quantity is ``predicted`` or, of several numbers, ``predicted_1``
-        and so on, without confidence.
+        where some are missing), and ``confidence``, the highest of the probabilities, which is
+        that of the predicted class unless ``predict`` has a threshold of its own; both are missing
+        where the series has no data, or gaps that the estimator does not take. A classifier
+        without probabilities has no confidence, nor has a regressor, whose quantity is
+        ``predicted`` or, of several numbers, ``predicted_1`` and so on.
 
     Raises
     ------
     ValueError
-        If no polygon has a row in `series`, if a name repeats, if `out` has another ending, or if
-        the file cannot tell two columns' names apart.
+        If no polygon has a row in `series`, if a name repeats, if `out` has another ending, if the
+        file cannot tell two columns' names apart, or if `probabilities` are wanted of an estimator
+        that has none.
 
     Warns
     -----
@@ -99,8 +102,10 @@ def predict_objects(
         refuse_options_of_classes(probabilities=probabilities or None)
         added = columns = names_of_numbers(numbers_per_row(estimator, series.shape[1]))
     else:
+        refuse_options_of_probabilities(estimator, probabilities=probabilities or None)
         added = ["predicted", "confidence", *(f"p_{name}" for name in estimator.classes_)]
-        columns = added if probabilities else added[:2]
+        n_columns = 1 + hasattr(estimator, "predict_proba")
+        columns = added if probabilities else added[:n_columns]
     objects = _without_earlier(polygons, added)
     written_index = _index_to_write(objects)
     _check_names([*written_index, *objects.columns, *columns], out)
@@ -164,9 +169,11 @@ def _check_match(series: pd.DataFrame, polygons: geopandas.GeoDataFrame) -> None
 def _classes_and_probabilities(
     estimator: Any, table: np.ndarray, names: Any, index: pd.Index
 ) -> tuple[pd.Series | np.ndarray, ...]:
-    """Return the class of each row, its probability, and that of each class."""
+    """Return the class of each row and, where there are any, the highest and all probabilities."""
+    predicted = _classes_of(predict_numbers(estimator, table, names), estimator.classes_, index)
+    if not hasattr(estimator, "predict_proba"):
+        return (predicted,)
     of_classes = predict_probabilities(estimator, table, names).astype(np.float64)
-    predicted = _classes_of(most_probable(of_classes), estimator.classes_, index)
     return predicted, of_classes.max(axis=1), *of_classes.T
 
 

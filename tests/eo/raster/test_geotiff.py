@@ -126,3 +126,26 @@ def test_a_file_that_fails_leaves_the_one_before(stack, blocks, tmp_path, writer
     with pytest.raises(KeyboardInterrupt):
         write(interrupted(), ["c", "d"])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("writer", ["numbers", "classes"])
+def test_nothing_beside_a_file_outlives_it(stack, blocks, tmp_path, writer):
+    path = tmp_path / "out.tif"
+    of_classes = [(window, block[:1] % 3) for window, block in blocks]
+    write_classes(path, stack, of_classes, legend_of(np.array([1, 2])))
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as file:
+        file.build_overviews([2])
+    for ending in (".msk", ".msk.ovr", ".vat.dbf"):
+        Path(f"{path}{ending}").touch()
+    assert Path(f"{path}.ovr").exists()
+    if writer == "classes":
+        write_classes(path, stack, of_classes, legend_of(np.array([7, 9])))
+        assert "<Category>9<" in Path(f"{path}.aux.xml").read_text()
+        left = {"out.tif", "out.tif.aux.xml"}
+    else:
+        write_numbers(path, stack, blocks, ["low", "high"])
+        left = {"out.tif"}
+    assert {file.name for file in tmp_path.glob("out*")} == left
+    with rasterio.open(path) as file:
+        zoomed_out, whole = file.read(1, out_shape=(25, 20)), file.read(1)
+    assert set(zoomed_out.ravel()) <= set(whole.ravel())

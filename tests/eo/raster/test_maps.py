@@ -99,6 +99,12 @@ def test_how_undecided_a_classifier_is(stack, clf, pixels, tmp_path):
         assert np.isnan(found[~complete]).all()
 
 
+def test_measures_of_a_classifier_without_probabilities(stack, tmp_path):
+    with pytest.raises(ValueError, match="margin was given, but Threshold has no predict_proba"):
+        predict_map(Threshold(), stack, tmp_path / "map.tif", margin=tmp_path / "margin.tif")
+    assert not list(tmp_path.glob("*map*"))
+
+
 class Threshold(ClassifierMixin, BaseEstimator):
     """Predicts whether the first value is above 0."""
 
@@ -202,8 +208,9 @@ class Stopping(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         if len(self.log.tables) == self.log.n_tables:
             raise StoppedError
+        predicted = self.clf.predict(X)
         self.log.tables.append(X)
-        return self.clf.predict(X)
+        return predicted
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import xarray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_array
 
 geopandas = pytest.importorskip("geopandas", reason="needs the extra geo")
 rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
@@ -130,7 +131,7 @@ class Recorded(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        self.tables.append(np.asarray(X))
+        self.tables.append(check_array(X))
         return np.ones(len(X), dtype=int)
 
 

@@ -1,6 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 geopandas = pytest.importorskip("geopandas", reason="needs the extra geo")
@@ -89,6 +92,27 @@ def test_classes_keep_their_dtype(squares, levels, tmp_path, classes, dtype, nul
     if dtype is not None:
         assert (whole.dtype, partly.dtype) == (dtype, nullable)
         assert (read(out).predicted == whole).all()
+
+
+def test_the_class_is_what_predict_says(squares, levels, tmp_path):
+    X, y = pd.DataFrame({"VV_d003": [-20.0, -10.0] * 5}), ["dry", "flood"] * 5
+    model = FixedThresholdClassifier(LogisticRegression(), threshold=0.0, pos_label="flood")
+    objects = predict_objects(model.fit(X, y), levels, squares, tmp_path / "out.gpkg")
+    assert objects.predicted.tolist()[:3] == ["flood"] * 3
+    assert (objects.confidence[:3] > 0.9).all()
+
+
+def test_a_classifier_without_probabilities(squares, levels, tmp_path):
+    model, out = (
+        LinearSVC().fit(pd.DataFrame({"VV_d003": [-20.0, -10.0]}), [0, 1]),
+        tmp_path / "o.gpkg",
+    )
+    objects = predict_objects(model, levels, squares.assign(predicted=1, confidence=0.5), out)
+    assert objects.columns.tolist() == ["code", "geometry", "predicted"]
+    expected = model.predict(levels[:3])
+    assert objects.predicted.tolist()[:3] == expected.tolist()
+    with pytest.raises(ValueError, match="probabilities was given, but LinearSVC has no predict_"):
+        predict_objects(model, levels, squares, out, probabilities=True)
 
 
 @pytest.mark.parametrize("ending", [".gpkg", ".shp", ".geojson", ".parquet", ".geoparquet", ".fgb"])
