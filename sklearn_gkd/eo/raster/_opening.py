@@ -83,9 +83,9 @@ def open_stack(
     ------
     ValueError
         If there are not as many files as dates and bands, if the dates are not in order or fall
-        on one day, if a file has no CRS, is complex, or says that its bands are others, if the
-        files lie on different grids and `like` is not given, or if two tiles of a date show the
-        same ground.
+        on one day, if several dates in a file's name fit the pattern, if a file has no CRS, is
+        complex, or says that its bands are others, if the files lie on different grids and `like`
+        is not given, or if two tiles of a date show the same ground.
 
     See Also
     --------
