@@ -35,7 +35,8 @@ TOLERANCE = 6  # days: half of Sentinel-1's repeat cycle
 def check_stack(stack: Any) -> xarray.DataArray:
     """Return a stack with its dimensions in order, or raise an error that says what it lacks.
 
-    Rows go from north to south, columns from west to east, and what is no data is NaN.
+    Rows go from north to south, columns from west to east, dates are datetime64 in UTC, and what is
+    no data is NaN.
     """
     if not isinstance(stack, xarray.DataArray) or set(stack.dims) != {"time", "band", "y", "x"}:
         what = getattr(stack, "dims", type(stack).__name__)
@@ -48,7 +49,7 @@ def check_stack(stack: Any) -> xarray.DataArray:
     if stack.dtype.kind not in "biuf":
         raise ValueError(f"stack is of {stack.dtype}. Give numbers.")
     stack = stack.transpose("time", "band", "y", "x")
-    _check_dates(stack["time"].to_numpy())
+    stack = stack.assign_coords(time=_dates_of(stack))
     bands = stack["band"].to_numpy().tolist()
     for band in (band for band in bands if bands.count(band) > 1):
         raise ValueError(f"stack has several bands called {band}: {bands}. Give each its own name.")
@@ -63,8 +64,9 @@ def check_stack(stack: Any) -> xarray.DataArray:
     return stack.rio.write_transform(grid.north_up().transform)
 
 
-def _check_dates(times: np.ndarray) -> None:
-    dates = as_dates(times, "the stack's dates")
+def _dates_of(stack: xarray.DataArray) -> np.ndarray:
+    """Return the dates as datetime64, or raise an error where two fall on one day."""
+    dates = as_dates(stack["time"].to_numpy(), "the stack's dates")
     days = dates.astype("datetime64[D]")
     for step in np.flatnonzero(days[1:] == days[:-1])[:1]:
         raise ValueError(
@@ -72,6 +74,7 @@ def _check_dates(times: np.ndarray) -> None:
             "Columns are named by day: make two stacks, one for each orbit (join_orbits makes "
             "bands of them), or one image of both (a mosaic, or stack.resample(time='1D').mean())."
         )
+    return dates
 
 
 def _centred(stack: xarray.DataArray) -> xarray.DataArray:
