@@ -227,12 +227,20 @@ class _OpenFile:
         if any(dtype.startswith("complex") for dtype in self.file.dtypes):
             raise ValueError(f"{path} is complex, as single-look (SLC) radar is. {INTENSITY}")
         self.grid = Grid.of_file(self.file)
+        self.n_wanted = n_wanted
         self.alpha = alpha_of(self.file, n_wanted)
         self.numbers = [n for n in range(1, self.file.count + 1) if n != self.alpha]
 
     @property
     def descriptions(self) -> list[str | None]:
-        """What it says of each band."""
+        """What it says of each band but the alpha band."""
+        alpha = self.alpha and self.file.descriptions[self.alpha - 1]
+        # GDAL takes the last of four bands of bytes for alpha, where nobody says what it is.
+        if alpha and "ALPHA" not in alpha.upper() and self.file.count != self.n_wanted + 1:
+            raise ValueError(
+                f"{self.path} calls its alpha band {alpha!r}. Give dates and bands with it where "
+                "it holds values, or all but it where 0 in it means no data."
+            )
         return [self.file.descriptions[number - 1] for number in self.numbers]
 
     def image(
