@@ -16,7 +16,7 @@ YEAR_MONTH_DAY = r"(?:19|20|21)\d{2}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|
 
 DAY, TIME = "-?".join(YEAR_MONTH_DAY), r"(?:T\d{6}Z?)?"
 
-IN_DESCRIPTION = re.compile(rf"(?<!\d){DAY}{TIME}(?!\d)")
+IN_DESCRIPTION = re.compile(rf"(?<!\d){'[-_]?'.join(YEAR_MONTH_DAY)}{TIME}(?!\d)")
 
 Layers = tuple[np.ndarray, list[str], list[list[int]]]
 
@@ -155,8 +155,10 @@ def _by_description(
     times: np.ndarray,
     bands: list[str],
 ) -> list[list[int]]:
-    numbers: dict[tuple[Any, str | None], int] = {}
+    numbers: dict[tuple[Any, str], int] = {}
     for number, ((date, _), name) in enumerate(zip(parts, names, strict=True), 1):
+        if name is None:
+            continue  # a band that is not asked for
         if (date, name) in numbers:
             raise ValueError(f"{path} has two bands of {date} and {name}. Give one of each day.")
         numbers[date, name] = number
@@ -173,7 +175,7 @@ def _date_and_name(description: str | None) -> tuple[Any, str]:
     name = IN_DESCRIPTION.sub("", description or "").strip(" _-:,.()")
     if date is None:
         return None, name
-    (time,) = as_dates_in_any_order([date[0]], "the file's descriptions")
+    (time,) = as_dates_in_any_order([date[0].replace("_", "-")], "the file's descriptions")
     return time.astype("datetime64[D]"), name
 
 

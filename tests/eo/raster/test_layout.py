@@ -162,11 +162,28 @@ def test_one_file_of_dates_and_bands(tif, images, order, descriptions):
         check(open_stack(path, bands=BANDS), images)
     if said and "{date}" in descriptions and "{band}" in descriptions:
         np.testing.assert_array_equal(open_stack(path, DATES[1:], ["VH"]), images[1:, 1:])
+        np.testing.assert_array_equal(open_stack(path, bands=["VH"]), images[:, 1:])
         with pytest.raises(ValueError, match="has no band of 2016-03-01 and VV"):
             open_stack(path, ["2016-03-01"], BANDS)
     if not (said and "{date}" in descriptions):
         with pytest.raises(ValueError, match="does not say the date of each band"):
             open_stack(path, bands=BANDS)
+
+
+def test_dates_in_descriptions_may_have_underscores(tif, images):
+    said = [f"{band}_{date.replace('-', '_')}" for date in DATES for band in BANDS]
+    path = tif("all.tif", images.reshape(6, 5, 4)[::-1], said[::-1])
+    check(open_stack(path, DATES, BANDS), images)
+    check(open_stack(path, bands=BANDS), images)
+
+
+def test_bands_may_be_an_array(tif, images, tmp_path):
+    for date, of_date in zip(DATES, images, strict=True):
+        tif(f"S1_{date}.tif", of_date)
+        for band, image in zip(BANDS, of_date, strict=True):
+            tif(f"S1_{date}_{band}.tif", image[None])
+    for pattern in ("S1_{date}.tif", "S1_{date}_{band}.tif"):
+        check(open_stack(tmp_path / pattern, bands=np.array(BANDS)), images)
 
 
 def test_files_that_do_not_say_what_is_missing(tif, images):
