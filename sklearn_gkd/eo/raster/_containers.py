@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sklearn_gkd._common.files import missing_extra
-from sklearn_gkd.eo.raster._stacks import check_stack, known_values
+from sklearn_gkd.eo.raster._stacks import check_stack, known_values, with_names
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import rioxarray  # noqa: F401, the accessor rio
@@ -31,7 +31,7 @@ def as_stack(data: Any, *, bands: Sequence[str] | None = None) -> xarray.DataArr
         As odc-stac, stackstac or openEO give it, or the path of a netCDF file or zarr store that
         xarray can open. Dimensions may be called ``t``, ``bands``, ``latitude`` and ``longitude``;
         the variables of a Dataset are bands. Without a dimension of time, it has a coordinate
-        ``time``.
+        ``time``. The bands of rioxarray are called by its attribute ``long_name``.
     bands : sequence of str, default=None
         Bands that are wanted, in this order. None: all, in the order of `data`; a Dataset in a zarr
         store has none.
@@ -72,6 +72,7 @@ def as_stack(data: Any, *, bands: Sequence[str] | None = None) -> xarray.DataArr
         if "time" not in data.coords:
             raise ValueError("data has no time. Give it one: data.expand_dims(time=[...]).")
         data = data.expand_dims("time")
+    data = with_names(data)
     if bands is not None:
         data = data.sel(band=_known(bands, data["band"].to_numpy().tolist()))
     others = [name for name in data.dims if name not in DIMENSIONS and data.sizes[name] == 1]

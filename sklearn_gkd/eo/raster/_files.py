@@ -191,8 +191,8 @@ def _has_mask(file: rasterio.DatasetReader, band: int, valid: float | None) -> b
 
 
 def alpha_of(file: rasterio.DatasetReader, n_wanted: int) -> int | None:
-    """Return the number of the alpha band, where it stands beside the bands that are wanted."""
+    """Return the number of the alpha band, unless all bands are wanted."""
     alphas = [
         number for number, kind in enumerate(file.colorinterp, 1) if kind == ColorInterp.alpha
     ]
-    return alphas[0] if alphas and file.count == n_wanted + 1 else None
+    return alphas[0] if alphas and file.count != n_wanted else None

@@ -12,9 +12,11 @@ import numpy as np
 from sklearn_gkd.eo._dates import as_dates, as_dates_in_any_order
 from sklearn_gkd.eo.raster._names import same_band
 
-DATE = r"(?:19|20|21)\d{2}-?\d{2}-?\d{2}(?:T\d{6}Z?)?"
+YEAR_MONTH_DAY = r"(?:19|20|21)\d{2}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 
-IN_DESCRIPTION = re.compile(rf"(?<!\d){DATE}(?!\d)")
+DAY, TIME = "-?".join(YEAR_MONTH_DAY), r"(?:T\d{6}Z?)?"
+
+IN_DESCRIPTION = re.compile(rf"(?<!\d){'[-_]?'.join(YEAR_MONTH_DAY)}{TIME}(?!\d)")
 
 Layers = tuple[np.ndarray, list[str], list[list[int]]]
 
@@ -56,7 +58,7 @@ def _matches(pattern: str, bands: Sequence[str] | None) -> dict[tuple[Any, str, 
     """Return the files by day, tile ("" without any) and band (None without any)."""
     in_name = "|".join(map(re.escape, bands)) if bands else r"[^/\\]+?"
     expression = re.escape(pattern).replace(r"\*", r"[^/\\]*")
-    for name, what in (("date", DATE), ("tile", r"[^/\\]+?"), ("band", in_name)):
+    for name, what in (("date", DAY + TIME), ("tile", r"[^/\\]+?"), ("band", in_name)):
         expression = expression.replace(rf"\{{{name}\}}", f"(?P<{name}>{what})", 1)
         expression = expression.replace(rf"\{{{name}\}}", f"(?P={name})")
     wildcards = glob.escape(pattern).replace("[*]", "*")
@@ -64,7 +66,7 @@ def _matches(pattern: str, bands: Sequence[str] | None) -> dict[tuple[Any, str, 
         wildcards = wildcards.replace(name, "*")
     found: dict[tuple[Any, str, Any], str] = {}
     for path in sorted(glob.glob(wildcards)):
-        match = re.fullmatch(expression, path)
+        match = _fit(pattern, expression, path)
         if match is None:
             continue
         (time,) = as_dates_in_any_order([match["date"]], path)
@@ -82,6 +84,25 @@ def _matches(pattern: str, bands: Sequence[str] | None) -> dict[tuple[Any, str, 
             f"No file fits {pattern!r}, where {{date}} is such as 20160112 or 2016-01-12."
         )
     return found
+
+
+def _fit(pattern: str, expression: str, path: str) -> re.Match[str] | None:
+    """Return how a path fits a pattern, or raise an error if several of its dates do."""
+    fitting: dict[str, re.Match[str]] = {}
+    end = 0
+    for day in re.finditer(f"(?=({DAY}))", path):
+        match = re.fullmatch(expression.replace(DAY, re.escape(day[1]), 1), path)
+        if match is not None and day.start() >= end:  # else it begins among the last one's digits
+            end = day.end(1)
+            fitting.setdefault(day[1].replace("-", ""), match)
+    if len(fitting) > 1:
+        first = next(iter(fitting.values())).start("date")
+        raise ValueError(
+            f"{path} fits {pattern!r} by several dates: {' and '.join(fitting)}. Write out what "
+            "stands before the one that you mean, such as "
+            f"{os.path.basename(path[:first]) + '{date}'!r}, or give a list of files with dates=."
+        )
+    return next(iter(fitting.values()), None)
 
 
 def layers_of_file(
@@ -134,8 +155,10 @@ def _by_description(
     times: np.ndarray,
     bands: list[str],
 ) -> list[list[int]]:
-    numbers: dict[tuple[Any, str | None], int] = {}
+    numbers: dict[tuple[Any, str], int] = {}
     for number, ((date, _), name) in enumerate(zip(parts, names, strict=True), 1):
+        if name is None:
+            continue  # a band that is not asked for
         if (date, name) in numbers:
             raise ValueError(f"{path} has two bands of {date} and {name}. Give one of each day.")
         numbers[date, name] = number
@@ -152,7 +175,7 @@ def _date_and_name(description: str | None) -> tuple[Any, str]:
     name = IN_DESCRIPTION.sub("", description or "").strip(" _-:,.()")
     if date is None:
         return None, name
-    (time,) = as_dates_in_any_order([date[0]], "the file's descriptions")
+    (time,) = as_dates_in_any_order([date[0].replace("_", "-")], "the file's descriptions")
     return time.astype("datetime64[D]"), name
 
 

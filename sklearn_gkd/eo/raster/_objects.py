@@ -234,10 +234,10 @@ def training_set(
 
 
 def _classes_of(column: pd.Series, which: pd.Series) -> np.ndarray:
-    """Return the classes of these rows; integers that missing ones made floats are integers."""
+    """Return the classes of these rows; floats that are whole, as gaps make them, are integers."""
     classes = column[which]
     kind = getattr(classes.dtype, "kind", "O")
-    whole = kind == "f" and column.isna().any() and (classes % 1 == 0).all()
+    whole = kind == "f" and (classes % 1 == 0).all()
     if whole:
         return classes.to_numpy(dtype=np.int64)
     nullable = kind in "iub" and not isinstance(classes.dtype, np.dtype)

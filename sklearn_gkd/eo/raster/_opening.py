@@ -84,9 +84,9 @@ def open_stack(
     ------
     ValueError
         If there are not as many files as dates and bands, if the dates are not in order or fall
-        on one day, if a file has no CRS, is complex, or says that its bands are others, if the
-        files lie on different grids and `like` is not given, or if two tiles of a date show the
-        same ground.
+        on one day, if several dates in a file's name fit the pattern, if a file has no CRS, is
+        complex, or says that its bands are others, if the files lie on different grids and `like`
+        is not given, or if two tiles of a date show the same ground.
 
     See Also
     --------
@@ -105,25 +105,26 @@ def open_stack(
         raise ValueError(f"nodata is {nodata!r}. Give a number.")
     if isinstance(bands, str):
         raise ValueError(f"bands is {bands!r}. Give a list: [{bands!r}].")
+    names = None if bands is None else [str(band) for band in bands]
     if is_pattern(paths):
-        paths, dates, of_pattern = files_by_name(paths, dates, bands)
-        bands = of_pattern or bands
+        paths, dates, of_pattern = files_by_name(paths, dates, names)
+        names = of_pattern or names
     if isinstance(paths, str | os.PathLike):
-        files, times, bands = _open_layers(paths, dates, bands, nodata)
+        files, times, names = _open_layers(paths, dates, names, nodata)
     else:
-        files, times, bands = _open_dates(list(paths), dates, bands, nodata)
+        files, times, names = _open_dates(list(paths), dates, names, nodata)
     grid = _common_grid(files) if like is None else _grid_of(like)
-    images = Images(files, _resampling_of(bands, resampling), grid)
-    chunks = (1, len(bands), CHUNK["y"], CHUNK["x"])
+    images = Images(files, _resampling_of(names, resampling), grid)
+    chunks = (1, len(names), CHUNK["y"], CHUNK["x"])
     stack = xarray.DataArray(
         dask.array.from_array(images, chunks, meta=np.empty((0, 0, 0, 0), images.dtype)),
         dims=("time", "band", "y", "x"),
-        coords={"time": times, "band": bands, **grid.coordinates()},
+        coords={"time": times, "band": names, **grid.coordinates()},
     )
     return check_stack(stack.rio.write_crs(grid.crs).rio.write_transform(grid.transform))
 
 
-def _open_layers(path: Any, dates: Any, bands: Sequence[str] | None, nodata: float | None) -> Files:
+def _open_layers(path: Any, dates: Any, bands: list[str] | None, nodata: float | None) -> Files:
     """Open one file of all dates and bands."""
     n_wanted = len(dates) * len(bands) if dates is not None and bands is not None else 0
     file = _OpenFile(path, n_wanted)
@@ -133,7 +134,7 @@ def _open_layers(path: Any, dates: Any, bands: Sequence[str] | None, nodata: flo
 
 
 def _open_dates(
-    paths: list[Any], dates: Any, bands: Sequence[str] | None, nodata: float | None
+    paths: list[Any], dates: Any, bands: list[str] | None, nodata: float | None
 ) -> Files:
     """Open the files of each date."""
     if dates is None:
@@ -146,7 +147,7 @@ def _open_dates(
             f"paths has {counted(len(paths), 'entry')}, but dates has {len(times)}. Give one for "
             "each date."
         )
-    names = _names_in(paths[0]) if bands is None else list(bands)
+    names = _names_in(paths[0]) if bands is None else bands
     files = tuple(
         tuple(_open_tile(tile, names, nodata) for tile in _tiles_of(of_date, len(names)))
         for of_date in paths
@@ -228,12 +229,20 @@ class _OpenFile:
         if any(dtype.startswith("complex") for dtype in self.file.dtypes):
             raise ValueError(f"{path} is complex, as single-look (SLC) radar is. {INTENSITY}")
         self.grid = Grid.of_file(self.file)
+        self.n_wanted = n_wanted
         self.alpha = alpha_of(self.file, n_wanted)
         self.numbers = [n for n in range(1, self.file.count + 1) if n != self.alpha]
 
     @property
     def descriptions(self) -> list[str | None]:
-        """What it says of each band."""
+        """What it says of each band but the alpha band."""
+        alpha = self.alpha and self.file.descriptions[self.alpha - 1]
+        # GDAL takes the last of four bands of bytes for alpha, where nobody says what it is.
+        if alpha and "ALPHA" not in alpha.upper() and self.file.count != self.n_wanted + 1:
+            raise ValueError(
+                f"{self.path} calls its alpha band {alpha!r}. Give dates and bands with it where "
+                "it holds values, or all but it where 0 in it means no data."
+            )
         return [self.file.descriptions[number - 1] for number in self.numbers]
 
     def image(

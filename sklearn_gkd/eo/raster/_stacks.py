@@ -35,7 +35,8 @@ TOLERANCE = 6  # days: half of Sentinel-1's repeat cycle
 def check_stack(stack: Any) -> xarray.DataArray:
     """Return a stack with its dimensions in order, or raise an error that says what it lacks.
 
-    Rows go from north to south, columns from west to east, and what is no data is NaN.
+    Rows go from north to south, columns from west to east, dates are datetime64 in UTC, bands have
+    names, and what is no data is NaN.
     """
     if not isinstance(stack, xarray.DataArray) or set(stack.dims) != {"time", "band", "y", "x"}:
         what = getattr(stack, "dims", type(stack).__name__)
@@ -48,7 +49,7 @@ def check_stack(stack: Any) -> xarray.DataArray:
     if stack.dtype.kind not in "biuf":
         raise ValueError(f"stack is of {stack.dtype}. Give numbers.")
     stack = stack.transpose("time", "band", "y", "x")
-    _check_dates(stack["time"].to_numpy())
+    stack = with_names(stack.assign_coords(time=_dates_of(stack)))
     bands = stack["band"].to_numpy().tolist()
     for band in (band for band in bands if bands.count(band) > 1):
         raise ValueError(f"stack has several bands called {band}: {bands}. Give each its own name.")
@@ -63,8 +64,9 @@ def check_stack(stack: Any) -> xarray.DataArray:
     return stack.rio.write_transform(grid.north_up().transform)
 
 
-def _check_dates(times: np.ndarray) -> None:
-    dates = as_dates(times, "the stack's dates")
+def _dates_of(stack: xarray.DataArray) -> np.ndarray:
+    """Return the dates as datetime64, or raise an error where two fall on one day."""
+    dates = as_dates(stack["time"].to_numpy(), "the stack's dates")
     days = dates.astype("datetime64[D]")
     for step in np.flatnonzero(days[1:] == days[:-1])[:1]:
         raise ValueError(
@@ -72,6 +74,17 @@ def _check_dates(times: np.ndarray) -> None:
             "Columns are named by day: make two stacks, one for each orbit (join_orbits makes "
             "bands of them), or one image of both (a mosaic, or stack.resample(time='1D').mean())."
         )
+    return dates
+
+
+def with_names(stack: xarray.DataArray) -> xarray.DataArray:
+    """Return a stack with text for its bands: those of rioxarray, from 1, as ``long_name`` says."""
+    said = stack.attrs.get("long_name", ())
+    said = [said] if isinstance(said, str) else list(said)
+    bands = stack["band"].to_numpy().tolist()
+    numbers = range(1, len(said) + 1)
+    names = dict(zip(numbers, said, strict=True)) if set(bands) <= set(numbers) else {}
+    return stack.assign_coords(band=[str(names.get(band) or band) for band in bands])
 
 
 def _centred(stack: xarray.DataArray) -> xarray.DataArray:
@@ -95,11 +108,12 @@ def known_values(stack: xarray.DataArray) -> xarray.DataArray:
     """
     stored = stack.dtype.kind != "f"
     scale, offset = (stack.attrs.get(name, 1 - n) for n, name in enumerate(SCALING))
-    of_bands = [*np.ravel(stack.attrs.get("scales", 1)), *np.ravel(stack.attrs.get("offsets", 1))]
-    if (not stored and (scale, offset) != (1, 0)) or set(of_bands) - {0, 1}:
+    scales, offsets = stack.attrs.get("scales", 1), stack.attrs.get("offsets", 0)
+    of_bands = (np.asarray(scales) != 1).any() or (np.asarray(offsets) != 0).any()
+    if of_bands or (not stored and (scale, offset) != (1, 0)):
         raise ValueError(
-            f"stack has attributes of scale and offset, {scale, offset} and {of_bands}, and is of "
-            f"{stack.dtype}: it cannot be told whether they were applied. Apply them if not "
+            f"stack has attributes of scale and offset, {scale, offset} and {scales, offsets}, and "
+            f"is of {stack.dtype}: it cannot be told whether they were applied. Apply them if not "
             "(mask_and_scale=True), and leave them out: stack.drop_attrs(deep=False)."
         )
     known = np.isfinite(stack)

@@ -246,6 +246,45 @@ def test_a_geotiff_by_rioxarray(tmp_path):
                 as_stack(image)
 
 
+@pytest.fixture
+def geotiff(tmp_path):
+    """Return an image by rioxarray, of a band of numbers and one of classes."""
+
+    def geotiff(descriptions, **attributes):
+        path = tmp_path / "a.tif"
+        place = from_origin(500_000, 5_000_000, 10, 10)
+        with rasterio.open(path, "w", "GTiff", 4, 3, 2, 32631, place, "uint16", 0) as file:
+            file.write(np.stack([RED[0], SCL[0]]))
+            file.descriptions = descriptions
+            for name, values in attributes.items():
+                setattr(file, name, values)
+        return rioxarray.open_rasterio(path).expand_dims(time=TIMES[:1])
+
+    return geotiff
+
+
+def test_bands_of_rioxarray_have_the_names_of_the_file(geotiff, fields):
+    image = geotiff(["red", "SCL"])
+    for data in (as_stack(image), as_stack(image[:, ::-1], bands=["red", "SCL"])):
+        assert data.band.to_numpy().tolist() == ["red", "SCL"]
+        np.testing.assert_array_equal(data[0, 0], EXPECTED[0])
+    assert as_stack(image[:, 1:]).band.to_numpy().tolist() == ["SCL"]
+    with pytest.raises(ValueError, match="SCL holds classes or flags"):
+        object_series(image, fields)
+    for descriptions, names in (([None, None], ["1", "2"]), (["red", None], ["red", "2"])):
+        assert as_stack(geotiff(descriptions)).band.to_numpy().tolist() == names
+    numbered = object_series(geotiff([None, None]), fields)
+    assert numbered.columns.tolist() == ["1_d152", "2_d152"]
+
+
+@pytest.mark.filterwarnings("ignore:.* differ across bands")
+@pytest.mark.parametrize("attributes", [{"offsets": (0, 1)}, {"scales": (1, 0.5)}])
+def test_a_scale_or_an_offset_of_one_band_is_refused(geotiff, attributes):
+    image = geotiff(["red", "nir"], **attributes)
+    with pytest.raises(ValueError, match="cannot be told whether they were applied"):
+        as_stack(image)
+
+
 def test_a_stack_stays_what_it_is(fields):
     stack = as_stack(odc())
     xarray.testing.assert_identical(as_stack(stack), stack)

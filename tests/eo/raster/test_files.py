@@ -79,6 +79,32 @@ def test_a_fourth_band_that_is_named_is_no_alpha(tif):
     np.testing.assert_array_equal(stack[0], images)
 
 
+@pytest.mark.parametrize("layers", [False, True])
+def test_a_described_alpha_band_is_none_of_the_bands(tif, layers):
+    images = np.full((3, 10, 10), 7, "uint8")
+    images[2][HOLE] = 0
+    path = tif("a.tif", images, colorinterp=[*[ColorInterp.gray] * 2, ColorInterp.alpha])
+    names = ["VV", "VH"]
+
+    def describe(*descriptions):
+        with rasterio.open(path, "r+") as file:
+            file.descriptions = descriptions
+
+    def opened(bands=None):
+        return open_stack(path if layers else [path], DAY, bands)
+
+    describe(*names, "Alpha")
+    for bands in (None, names):
+        stack = opened(bands)
+        assert stack.band.to_numpy().tolist() == names
+        np.testing.assert_array_equal(np.isnan(stack[0]), [HOLE, HOLE])
+    describe(*names, "NIR")
+    with pytest.raises(ValueError, match=r"a.tif calls its alpha band 'NIR'. Give dates and bands"):
+        opened()
+    np.testing.assert_array_equal(opened([*names, "NIR"])[0], images)
+    np.testing.assert_array_equal(np.isnan(opened(names)[0]), [HOLE, HOLE])
+
+
 def test_bands_rows_and_columns_come_in_the_order_that_is_asked_for(tif, monkeypatch):
     opened, from_array = [], dask.array.from_array
     monkeypatch.setattr(

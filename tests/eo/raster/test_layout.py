@@ -86,6 +86,26 @@ def test_a_pattern_of_dates(tif, images, tmp_path):
         open_stack(pattern)
 
 
+def test_a_name_of_two_dates(tif, images, tmp_path):
+    processed = ("20160601", "20160301", "20160501")
+    for acquired, later, image in zip(DATES, processed, images, strict=True):
+        tif(f"LC08_L2SP_{compact(acquired)}_{later}_02_SR_B4.TIF", image[:1])
+    with pytest.raises(
+        ValueError,
+        match=r"LC08.*B4.TIF fits .* 20160104 and 20160601. Write .* 'LC08_L2SP_\{date\}'",
+    ):
+        open_stack(tmp_path / "LC08_*_{date}_*_SR_{band}.TIF")
+    for pattern in ("LC08_L2SP_{date}_*_SR_{band}.TIF", "LC08_*_{date}_2016*_{band}.TIF"):
+        stack = open_stack(tmp_path / pattern, bands=["B4"])
+        assert np.datetime_as_string(stack.time, "D").tolist() == DATES
+        np.testing.assert_array_equal(stack, images[:, :1])
+    tif("S2_20180615T105029_20180615T112233_B04.tif", images[0, :1])  # one day, twice
+    tif("S1_20200101123000.tif", images[0, :1])  # in which stands 20010112, too
+    for pattern, day in (("S2*_{date}*_B04.tif", "2018-06-15"), ("S1*{date}*.tif", "2020-01-01")):
+        (time,) = open_stack(tmp_path / pattern, bands=["a"]).time.to_numpy()
+        assert time == np.datetime64(day)
+
+
 def test_a_pattern_of_tiles(tif, images, tmp_path):
     for tile, shift in (("31TCJ", 0), ("31TDJ", 4)):
         for date, of_date in zip(DATES, images + shift, strict=True):
@@ -147,6 +167,28 @@ def test_one_file_of_dates_and_bands(tif, images, order, descriptions):
     if not (said and "{date}" in descriptions):
         with pytest.raises(ValueError, match="does not say the date of each band"):
             open_stack(path, bands=BANDS)
+
+
+def test_bands_that_are_described_may_be_left_out(tif, images):
+    said = [f"{band}_{compact(date)}" for date in DATES for band in (*BANDS, "angle", "mask")]
+    path = tif("all.tif", np.tile(images, (1, 2, 1, 1)).reshape(12, 5, 4), said)
+    check(open_stack(path, bands=BANDS), images)
+
+
+def test_dates_in_descriptions_may_have_underscores(tif, images):
+    said = [f"{band}_{date.replace('-', '_')}" for date in DATES for band in BANDS]
+    path = tif("all.tif", images.reshape(6, 5, 4)[::-1], said[::-1])
+    check(open_stack(path, DATES, BANDS), images)
+    check(open_stack(path, bands=BANDS), images)
+
+
+def test_bands_may_be_an_array(tif, images, tmp_path):
+    for date, of_date in zip(DATES, images, strict=True):
+        tif(f"S1_{date}.tif", of_date)
+        for band, image in zip(BANDS, of_date, strict=True):
+            tif(f"S1_{date}_{band}.tif", image[None])
+    for pattern in ("S1_{date}.tif", "S1_{date}_{band}.tif"):
+        check(open_stack(tmp_path / pattern, bands=np.array(BANDS)), images)
 
 
 def test_files_that_do_not_say_what_is_missing(tif, images):

@@ -151,6 +151,8 @@ def test_integer_classes_stay_integers_beside_missing_ones(stack, fields, dtype)
     y = training_set(fields.assign(crop=codes), table, table, y="crop").y
     assert y.dtype == ("int16" if dtype == "Int16" else "int64")
     assert y.tolist() == [211, 311, 211, 311, 211]
+    surveyed = fields.assign(crop=codes.astype(float)).dropna()
+    assert training_set(surveyed, table, table, y="crop").y.dtype == "int64"
     levels = codes.astype(float) + 0.5
     assert training_set(fields.assign(crop=levels), table, table, y="crop").y[0] == 211.5
 

@@ -11,7 +11,7 @@ from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject
 from shapely.geometry import box
 
-from sklearn_gkd.eo.raster import object_series, open_stack
+from sklearn_gkd.eo.raster import as_stack, object_patches, object_series, open_stack
 
 
 def test_a_stack_is_what_the_files_hold(stack, paths, scene, write):
@@ -114,6 +114,21 @@ def test_infinite_decibels_are_missing(stack, fields, average):
     infinite = stack.fillna(-np.inf)
     expected = object_series(stack, fields, average=average)
     pd.testing.assert_frame_equal(object_series(infinite, fields, average=average), expected)
+
+
+@pytest.mark.parametrize("form", ["text", "number", "zone"])
+def test_dates_may_be_written_in_any_form(stack, scene, fields, form):
+    dates = {
+        "text": scene.dates,
+        "number": [int(date.replace("-", "")) for date in scene.dates],
+        "zone": pd.to_datetime(scene.dates).tz_localize("UTC").tz_convert("Europe/Paris"),
+    }[form]
+    written = stack.assign_coords(time=dates)
+    np.testing.assert_array_equal(as_stack(written)["time"], stack["time"])
+    pd.testing.assert_frame_equal(object_series(written, fields), object_series(stack, fields))
+    inside = fields.drop("partly outside")
+    of_patches = [object_patches(images, inside, 1) for images in (written, stack)]
+    pd.testing.assert_frame_equal(*of_patches)
 
 
 def test_two_acquisitions_on_a_day(stack, fields):
