@@ -199,12 +199,18 @@ class Classes:
         """Return whether a teacher that is no net is fitted."""
         return hasattr(teacher, "classes_")
 
-    def told_by(self, teacher: Any, table: np.ndarray, codes: np.ndarray | None) -> Tensor:
+    def told_by(self, teacher: Any, table: np.ndarray, codes: Any) -> Tensor:
         """Return the logarithms of a classifier's probabilities, whose columns have these codes."""
         shape = len(table), self.n_outputs
         probabilities = np.full(shape, SMALLEST_PROBABILITY, dtype=np.float32)
         with naming("teacher"):
-            probabilities[:, codes] = teacher.predict_proba(table)
+            found = np.asarray(teacher.predict_proba(table))
+        if found.shape != (len(table), len(codes)):
+            raise ValueError(
+                f"teacher predicts probabilities of shape {found.shape}, of {len(table)} rows and "
+                f"{len(codes)} classes. Give one that predicts each."
+            )
+        probabilities[:, codes] = found
         return torch.tensor(np.log(probabilities.clip(SMALLEST_PROBABILITY)))
 
 

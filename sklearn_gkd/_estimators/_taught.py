@@ -105,7 +105,7 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             teacher that is not a network is fitted with these weights too, and must take them.
         groups : array-like of shape (n,), default=None
             No group has rows on both sides of the split into training and validation rows, nor of
-            those of teacher_cv.
+            those of an int teacher_cv.
         X_unlabeled, X_priv_unlabeled : array-like, default=None
             Pairs without a label, m rows each, which teach the student by the teacher's targets
             alone. A search passes them on whole, unless m happens to be n: then scikit-learn

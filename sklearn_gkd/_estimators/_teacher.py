@@ -303,6 +303,12 @@ def teacher_outputs(
             )
         return logits.clone(), features.clone()
     logits = outcome.told_by(teacher, _side_by_side(series), codes)
+    n_unknown = int((~logits.isfinite()).any(dim=1).sum())
+    if n_unknown:
+        raise ValueError(
+            f"The teacher predicts NaN or infinity in {n_unknown} of {len(logits)} rows. Give one "
+            "that predicts finite numbers."
+        )
     return logits, logits.new_zeros(len(logits), 0)
 
 

@@ -121,8 +121,8 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
 
     def _groups(self, prefix: str, taught: TaughtEstimator) -> list[list[Setting]]:
         """Return what the candidates that distil can be trained side by side, by all else."""
-        if getattr(taught, "_skl_callbacks", None):  # which follow each fit
-            return []
+        if any(getattr(one, "_skl_callbacks", None) for one in (self, taught)):
+            return []  # they follow each fit
         varied = {f"{prefix}{name}" for name in SIDE_BY_SIDE}
         groups: dict[str, list[Setting]] = {}
         for candidate in ParameterGrid(self.param_grid):

@@ -104,7 +104,11 @@ def n_batches(n_rows: int, batch_size: int) -> int:
 
 
 def _as_series(view: Any, shape: Shape) -> Tensor:
-    values = torch.as_tensor(view if isinstance(view, Tensor) else np.require(view, None, "W"))
+    if not isinstance(view, Tensor):
+        view = np.asarray(view)
+        runs_backwards = min(view.strides) < 0  # torch takes no such array
+        view = np.require(view, None, ["C", "W"] if runs_backwards else "W")
+    values = torch.as_tensor(view)
     if tuple(values.shape[1:]) not in (tuple(shape), (math.prod(shape),)):
         raise ValueError(
             f"X has a view of shape {tuple(values.shape)}, but fit saw {shape_text(shape)}. Give "

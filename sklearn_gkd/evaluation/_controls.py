@@ -2,7 +2,7 @@
 
 Each takes an unfitted `GKDClassifier` or `GKDRegressor`, whose random_state is the seed of the
 split, and the split, and returns what it predicts for the test rows. Nets take as many steps as the
-estimator's student.
+estimator's student or, where max_epochs is None, the passes that suit their own rows.
 """
 
 import math

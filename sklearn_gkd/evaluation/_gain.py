@@ -34,7 +34,8 @@ def privileged_gain(
 
     - ``forest``: a random forest on X;
     - ``student alone``: the estimator with beta=0 and gamma=0, of the same seed, for as many steps
-      as the estimator's student takes (with `max_epochs` and pairs, for more epochs than its own);
+      as the estimator's student takes (with `max_epochs` and pairs, for more epochs than its own;
+      where `max_epochs` is None, for the passes that suit its own rows);
     - ``student alone, longer``: the same, for the steps of teacher and student together, without
       `n_iter_no_change` (a teacher that is no net counts as many as the student);
     - ``estimator``: as it is given;

@@ -208,7 +208,8 @@ def privileged_importance(
     groups = None if groups is None else as_column(groups, "groups")
     parts = _parts(X_priv, "X_priv", by, n_channels_priv, "n_channels_priv", bands, dates)
     split_seed, *seeds = draw_seeds(random_state, 2)
-    splits = folds(cv, y, np.arange(len(y)), groups, split_seed, "cv")
+    labels = read_y(estimator, y)  # numbers are of shape (n, k), and not stratified
+    splits = folds(cv, labels, np.arange(len(y)), groups, split_seed, "cv")
     seeds = draw_seeds(seeds[0], len(splits))
     data = (X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
     scores = Parallel(n_jobs=n_jobs)(

@@ -504,3 +504,33 @@ def test_a_trial_net_is_small_and_trained_as_the_student_is(small):
     budget = ("lr", "max_epochs", "batch_size")
     assert [getattr(net, name) for name in budget] == [getattr(small, name) for name in budget]
     assert net.module__n_members == 2
+
+
+class Odd(ClassifierMixin, BaseEstimator):
+    """A classifier whose probabilities are changed by a function."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return self.change(np.full((len(X), len(self.classes_)), 1 / len(self.classes_)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda p: np.where(np.arange(len(p))[:, None] == 3, np.nan, p),
+            "predicts NaN or infinity",
+        ),
+        (lambda p: p[:1], r"of shape \(1, 3\), of 120 rows and 3 classes"),
+    ],
+)
+def test_a_teacher_that_does_not_tell_of_each_row_is_an_error(series, small, change, message):
+    clf = GKDClassifier(Odd(change), small, beta=0)
+    with pytest.raises(ValueError, match=f"teacher.* {message}"):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)

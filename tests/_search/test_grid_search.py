@@ -173,7 +173,8 @@ def test_without_x_priv_or_without_a_gkd_classifier_it_is_grid_search(series, cl
 
 
 @pytest.mark.skipif(not hasattr(GKDClassifier, "set_callbacks"), reason="needs scikit-learn 1.9")
-def test_callbacks_follow_each_candidate(series, clf, trained):
+@pytest.mark.parametrize("given_to", ["estimator", "search"])
+def test_callbacks_follow_each_candidate(series, clf, trained, given_to):
     class Watch:
         def __init__(self):
             self.tasks = []
@@ -186,8 +187,11 @@ def test_callbacks_follow_each_candidate(series, clf, trained):
         def on_fit_task_end(self, estimator, context):
             self.tasks.append(context.task_name)
 
+    if given_to == "search":
+        Watch.max_propagation_depth = None  # it reaches what the search fits
     watch = Watch()
-    search = GKDGridSearchCV(clf.set_callbacks(watch), {"gamma": [1, 10]}, cv=2, refit=False)
+    search = GKDGridSearchCV(clf, {"gamma": [1, 10]}, cv=2, refit=False)
+    {"estimator": clf, "search": search}[given_to].set_callbacks(watch)
     search.fit(series.X, series.y, X_priv=series.X_priv)
     assert watch.tasks.count("student") == 4
     assert trained[1] == []

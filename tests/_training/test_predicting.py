@@ -136,3 +136,4 @@ def test_rows_may_run_backwards(series, small):
     X = np.resize(series.X, (128, 6, 2))  # whole batches, which are not padded
     expected = clf.predict_proba(X)[::-1]
     np.testing.assert_array_equal(clf.predict_proba(X[::-1]), expected)
+    np.testing.assert_allclose(clf.network_.predict_proba(X[::-1]), expected, rtol=1e-5)

@@ -206,6 +206,12 @@ def test_a_scorer_of_one_s_own_is_given_numbers_as_they_came(X):
     pd.testing.assert_frame_equal(found, expected)
 
 
+def test_numbers_are_split_without_classes(X):
+    y = X.mean(axis=(1, 2))
+    found = privileged_importance(MeanOf(), X, y, X, cv=2, random_state=0)
+    assert (found["importance"] == 0).all()
+
+
 def squared_error(estimator, X, y):
     return -np.mean((estimator.predict(X) - y) ** 2)
 
