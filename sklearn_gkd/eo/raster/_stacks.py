@@ -66,7 +66,8 @@ def check_stack(stack: Any) -> xarray.DataArray:
 
 def _dates_of(stack: xarray.DataArray) -> np.ndarray:
     """Return the dates as datetime64, or raise an error where two fall on one day."""
-    dates = as_dates(stack["time"].to_numpy(), "the stack's dates")
+    # An old xarray makes numbers of the index where it has a time zone.
+    dates = as_dates(stack.get_index("time"), "the stack's dates")
     days = dates.astype("datetime64[D]")
     for step in np.flatnonzero(days[1:] == days[:-1])[:1]:
         raise ValueError(
