@@ -13,6 +13,7 @@ import numpy as np
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._dates import as_dates, as_text
 from sklearn_gkd.eo.raster._grids import Grid
+from sklearn_gkd.eo.raster._names import holds_flags
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import xarray
@@ -120,12 +121,19 @@ def known_values(stack: xarray.DataArray) -> xarray.DataArray:
     known = np.isfinite(stack)
     for noted in (stack.attrs, stack.encoding if stored else {}):
         for nodata in (noted[name] for name in NODATA if name in noted):
-            known &= stack != float(nodata)
+            known &= (stack != float(nodata)) | _is_flag(stack, float(nodata))
     dtype = np.result_type(stack.dtype, np.float32)
     values = stack.astype(dtype).where(known)
     if (scale, offset) != (1, 0):
         values = (values.astype(np.float64) * scale + offset).astype(dtype)
     return values.drop_attrs(deep=False)
+
+
+def _is_flag(stack: xarray.DataArray, nodata: float) -> xarray.DataArray | bool:
+    """Return for which bands a value that means no data in others is a flag: 0 in QA60."""
+    if nodata != 0 or "band" not in stack.dims:
+        return False
+    return xarray.DataArray([holds_flags(name) for name in stack["band"].to_numpy()], dims="band")
 
 
 def column_names(stack: xarray.DataArray, indices: Sequence[str] = ()) -> list[str]:

@@ -172,3 +172,12 @@ def test_the_package_does_not_need_the_extra():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     last = done.stderr.strip().splitlines()[-1]
     assert "sklearn_gkd.eo.raster needs rasterio: pip install 'sklearn-gkd[geo]'." in last
+
+
+@pytest.mark.parametrize("noted", ["nodata", "_FillValue"])
+def test_0_is_no_data_in_a_band_of_quantities_and_a_flag_in_one_of_flags(stack, noted):
+    whole = stack.isel(band=[0, 1]).fillna(0).astype("int16").assign_coords(band=["B04", "QA60"])
+    whole[:, :, 0, 0] = 0
+    read = as_stack(whole.assign_attrs({noted: 0}))
+    assert np.isnan(read[:, 0, 0, 0]).all()
+    assert (read[:, 1, 0, 0] == 0).all()
