@@ -1,7 +1,7 @@
 """Train one net: whole batches from memory, the best epoch kept, its state in a store.
 
 skorch runs the loop. What it is given here is the network behind the scaling of its inputs, an
-iterator of in-memory batches, and the callbacks that keep the best epoch.
+iterator of in-memory batches, and the callbacks that keep the best epoch and lower the rate.
 """
 
 import copy

@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -156,6 +156,13 @@ def test_an_int_is_that_many_stratified_folds(series, small, lessons, grouped):
         assert set(series.y[held_out]) == set(series.y)
         if grouped:
             assert not set(series.groups[others]) & set(series.groups[held_out])
+
+
+def test_a_teacher_cv_that_leaves_rows_in_sample_is_an_error(series, clf):
+    clf.set_params(teacher_cv=ShuffleSplit(2, random_state=0))
+    with pytest.raises(ValueError, match=r"teacher_cv=ShuffleSplit.* holds out each row once"):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
+    assert not hasattr(clf, "classes_")
 
 
 def test_out_of_fold_features_come_from_the_one_teacher(series, clf, lessons):

@@ -1,4 +1,5 @@
 import datetime
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from skorch.callbacks import LRScheduler
 
 from sklearn_gkd import GKDClassifier, SeriesClassifier
 from sklearn_gkd.eo import CloudMask, GapFiller, Resample, SpectralIndices
+from sklearn_gkd.networks import MLP
 from sklearn_gkd.persistence import Unsaved, save_model
 
 
@@ -57,6 +59,13 @@ def test_the_teacher_goes_with_it_on_request(transformer, view, series, small, p
     without = path.with_name("without.safetensors")
     save_model(clf, without)
     assert without.stat().st_size < 0.7 * path.stat().st_size
+
+
+def test_a_network_without_a_name_is_described(series, path):
+    net = partial(MLP, width=4, features=4, head=4)
+    clf = SeriesClassifier(net, max_epochs=1).fit(series.X, series.y)
+    with pytest.raises(ValueError, match=r"net is functools.partial.*=\{'mine': Mine\}"):
+        save_model(clf, path)
 
 
 def test_a_teacher_that_needs_pickle_is_refused(series, small, path):
