@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sklearn_gkd._common.compat import safe_indexing
+
 CALLERS = {"sklearn_gkd", "sklearn", "joblib", "contextlib"}
+LEVELS = 256  # that a column's range has in float32, at the least
+NOISE = 2.0**-40  # of a column's values: float64 rounds sums by as much
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -67,6 +71,26 @@ def check_finite(
         f"{name} contains inf, or values too large for float32, in {len(rows)} rows (the first "
         f"is row {first}). Replace them first."
     )
+
+
+def check_precision(given: Any, table: np.ndarray, name: str) -> None:
+    """Raise a ValueError where the table, in float32, has lost what tells a column's rows apart."""
+    largest = np.maximum(-table.min(axis=0), table.max(axis=0))
+    with np.errstate(over="ignore"):
+        coarse = np.flatnonzero(np.ptp(table, axis=0) < LEVELS * np.spacing(largest))
+    if len(coarse) == 0:
+        return
+    exact = np.asarray(safe_indexing(given, coarse, axis=1), dtype=np.float64)
+    ranges, rounded = np.ptp(exact, axis=0), np.abs(exact - table[:, coarse]).max(axis=0)
+    lost = np.flatnonzero((ranges > NOISE * largest[coarse]) & (rounded * LEVELS > ranges))
+    if len(lost):
+        first = exact[:, lost[0]]
+        raise ValueError(
+            f"{name} has values of {first.min():.12g} to {first.max():.12g} in column "
+            f"{coarse[lost[0]]}, which float32, in which networks compute, hardly tells apart "
+            f"({counted(len(lost), 'column')} of this kind). Subtract what they share first, as "
+            "StandardScaler does."
+        )
 
 
 @contextmanager

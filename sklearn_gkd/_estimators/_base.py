@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_gkd._common.checks import check_finite, naming, warn
+from sklearn_gkd._common.checks import check_finite, check_precision, naming, warn
 from sklearn_gkd._common.compat import (
     CallbackSupportMixin,
     Interval,
@@ -293,6 +293,7 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
         if y is not None:
             y = self._read_y(y)
         table, y = self._check_table(given, "X", y=y, multi_output=True, reset=True)
+        check_precision(given, table, "X")
         target, labels = self._targets_of(y)
         n_channels = self._channels(given, "X")
         self.series_shape_ = series_shape(table.shape[1], shape, n_channels, "X", "n_channels")

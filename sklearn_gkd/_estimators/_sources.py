@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_array
 
-from sklearn_gkd._common.checks import check_finite, naming
+from sklearn_gkd._common.checks import check_finite, check_precision, naming
 from sklearn_gkd._common.compat import (
     get_column_indices,
     get_feature_names,
@@ -114,10 +114,11 @@ class Source:
                 self.transformer.fit(safe_indexing(part, known), y[known])
         return self
 
-    def read(self, X_priv: Any, name: str) -> View:
+    def read(self, X_priv: Any, name: str, in_fit: bool = False) -> View:
         """Check and transform the source's columns of X_priv.
 
-        A row that lacks the source is NaN throughout, and does not reach the transformer.
+        A row that lacks the source is NaN throughout, and does not reach the transformer. In fit,
+        values that float32 does not tell apart are an error.
         """
         part, name = self._part(X_priv), self._named(name)
         seen = has_information(part, name)
@@ -137,8 +138,11 @@ class Source:
         self._read_channels(part, known, name)
         table, shape = (as_table if self.columns is None else _rows_of)(known, name)
         with naming(name), np.errstate(over="ignore"):
-            table = check_array(table, dtype=np.float32, ensure_all_finite=False, input_name=name)
+            given = table
+            table = check_array(given, dtype=np.float32, ensure_all_finite=False, input_name=name)
         check_finite(table, name, self._gap_remedy(), rows)
+        if in_fit:
+            check_precision(given, table, name)
         per_column = shape is None and self.n_channels is None
         self._check_shape(table.shape[1], shape, name)
         series = self.nothing(len(seen)).series
@@ -250,17 +254,17 @@ class PrivilegedReader:
         return self
 
     def read_pairs(self, *pairs: Pair) -> Privileged:
-        """Read that of several pairs, one after the other; pairs without X are left out."""
+        """Read that of several pairs in fit, one after the other; pairs without X are left out."""
         first, *others = (
             self.nothing(num_samples(pair.X))
             if pair.X_priv is None
-            else self.read(pair.X_priv, pair.name_priv)
+            else self.read(pair.X_priv, pair.name_priv, in_fit=True)
             for pair in pairs
             if pair.X is not None
         )
         return reduce(Privileged.followed_by, others, first)
 
-    def read(self, X_priv: Any, name: str) -> Privileged:
+    def read(self, X_priv: Any, name: str, in_fit: bool = False) -> Privileged:
         """Check and transform privileged information.
 
         Parameters
@@ -269,6 +273,8 @@ class PrivilegedReader:
             As in `fit`.
         name : str
             The argument, for errors.
+        in_fit : bool, default=False
+            Whether values that float32 does not tell apart are an error.
 
         Returns
         -------
@@ -289,7 +295,7 @@ class PrivilegedReader:
                 f"{name} has shape {tuple(X_priv.shape)}, but X_priv in fit was a table of "
                 f"{self.n_columns} columns. Give the same columns."
             )
-        views = [source.read(X_priv, name) for source in self.sources]
+        views = [source.read(X_priv, name, in_fit) for source in self.sources]
         return Privileged(views, np.any([view.known for view in views], axis=0))
 
     def nothing(self, n_rows: int) -> Privileged:

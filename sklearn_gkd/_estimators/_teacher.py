@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import Tensor
 
+from sklearn_gkd._common.checks import naming
 from sklearn_gkd._common.files import write_whole
 from sklearn_gkd._common.hashing import fingerprint
 from sklearn_gkd._common.series import View
@@ -183,7 +184,8 @@ class Lesson:
         task = fit_task.subtask("teacher")
         weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight[train]}
         y = self.outcome.for_teacher(self.labels[train])
-        teacher.fit(_side_by_side(self._series(train)), y, **weights)
+        with naming("teacher"):
+            teacher.fit(_side_by_side(self._series(train)), y, **weights)
         task.end()
         return teacher
 

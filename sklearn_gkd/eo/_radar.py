@@ -9,6 +9,8 @@ from scipy.ndimage import uniform_filter
 from sklearn_gkd._common.compat import Interval, validate_params
 from sklearn_gkd._common.series import as_array
 
+LOWEST, HIGHEST = -300, 100  # dB, far beyond what any radar measures
+
 
 def to_decibel(power: Any) -> np.ndarray:
     """Return radar power in decibels, 10 log10 of it; zero and less become NaN.
@@ -46,13 +48,27 @@ def from_decibel(decibel: Any) -> np.ndarray:
     ndarray of the shape of decibel
         Of float32 if decibel is, float64 otherwise.
 
+    Raises
+    ------
+    ValueError
+        If values lie outside of -300 to 100 dB, as digital numbers and hundredths of dB do.
+
     Examples
     --------
     >>> from sklearn_gkd.eo import from_decibel
     >>> from_decibel([0.0, -10.0])
     array([1. , 0.1])
     """
-    return 10 ** (_floats(decibel, "decibel") / 10)
+    decibel = _floats(decibel, "decibel")
+    finite = decibel[np.isfinite(decibel)]
+    outside = finite[(finite < LOWEST) | (finite > HIGHEST)]
+    if len(outside):
+        raise ValueError(
+            f"decibel has {outside[0]:g}, and backscatter lies within {LOWEST} to {HIGHEST} dB. "
+            "Calibrate digital numbers, divide scaled ones, and replace what stands for no data "
+            "by NaN."
+        )
+    return 10 ** (decibel / 10)
 
 
 @validate_params(

@@ -157,11 +157,11 @@ def to_onnx(estimator: BaseEstimator, path: str | os.PathLike[str]) -> None:
     """Write the student, with its scaling and the steps before it, as an ONNX model.
 
     The model has one input, ``X``, float32 of any number of rows: a table (n, T * C) where the
-    estimator was fitted on a table or a step reshapes one, otherwise series (n, T, C), with the
-    dates and channels that the first step was fitted on. Its outputs are named as sklearn-onnx
-    names them. Of a classifier: ``label`` (n,), of the type of the classes, and ``probabilities``
-    (n, n_classes), float32, in the order of ``classes_``. Of a regressor: ``variable``, float32,
-    (n,) or (n, k) as y was.
+    estimator was fitted on one or has `n_channels`, or a step reshapes it, otherwise series
+    (n, T, C), with the dates and channels that the first step was fitted on. Its outputs are named
+    as sklearn-onnx names them. Of a classifier: ``label`` (n,), of the type of the classes, and
+    ``probabilities`` (n, n_classes), float32, in the order of ``classes_``. Of a regressor:
+    ``variable``, float32, (n,) or (n, k) as y was.
 
     Parameters
     ----------

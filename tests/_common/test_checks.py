@@ -1,13 +1,15 @@
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
 
 from sklearn_gkd._common import checks
-from sklearn_gkd._common.checks import check_finite, fresh_fit, naming
+from sklearn_gkd._common.checks import check_finite, check_precision, fresh_fit, naming
 
 
 @pytest.mark.parametrize(
@@ -116,3 +118,25 @@ def test_a_warning_through_scikit_learn_is_at_the_line_that_called_that(warning)
     with pytest.warns(FutureWarning, match="told") as warned:
         cross_val_score(SVC(), np.eye(4), [0, 1, 0, 1], cv=2, scoring=scoring)
     assert {entry.filename for entry in warned} == {__file__}
+
+
+@pytest.mark.parametrize("given", [np.asarray, pd.DataFrame])
+@pytest.mark.parametrize(
+    ("values", "is_lost"),
+    [
+        ([0.0, 1.0, 2.0], False),
+        ([1e9, 1e9 + 1, 1e9 + 2], True),
+        ([16_777_216, 16_777_217, 16_777_218], True),
+        ([16_777_214, 16_777_215, 16_777_216], False),  # float32 holds them as they are
+        ([0.1, 0.1, 0.1], False),
+        ([0.1, 0.1 + 1e-15, 0.1 - 1e-15], False),  # noise of float64
+        ([-1e30, -1e30, -1.00001e30], False),
+    ],
+)
+def test_what_float32_does_not_tell_apart_is_named(given, values, is_lost):
+    table = np.transpose([[5.0, 6.0, 7.0], values])
+    expected = nullcontext()
+    if is_lost:
+        expected = pytest.raises(ValueError, match=r"X has values of \d+ to \d+ in column 1,")
+    with expected:
+        check_precision(given(table), table.astype(np.float32), "X")

@@ -60,6 +60,17 @@ def test_raw_units_are_scaled_inside(series, clf):
     np.testing.assert_allclose(clf.predict_proba(4 * series.X), expected, rtol=1e-3, atol=1e-4)
 
 
+def test_values_that_float32_does_not_tell_apart_are_refused_in_fit(series, clf):
+    X, X_priv = (view.astype(float) for view in (series.X, series.X_priv))
+    with pytest.raises(ValueError, match=r"^X has values .* \(12 columns of this kind\)"):
+        clf.fit(X + 1e9, series.y, X_priv=X_priv)
+    with pytest.raises(ValueError, match=r"^X_priv has values .* \(24 columns of this kind\)"):
+        clf.fit(X, series.y, X_priv=X_priv + 1e9)
+    clf.fit(X, series.y, X_priv=X_priv)
+    alike = [np.stack([view[0], view[0] * (1 + 1e-9)]) for view in (X, X_priv)]
+    assert np.ptp(clf.teacher_predict_proba(*alike), axis=0).max() < 1e-6
+
+
 def test_scaling_is_of_the_training_rows(series, clf):
     valid = np.arange(0, 120, 4)
     train = np.setdiff1d(np.arange(120), valid)

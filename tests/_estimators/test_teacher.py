@@ -10,6 +10,7 @@ import torch
 from joblib import Memory
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -415,6 +416,14 @@ def test_a_fitted_teacher_of_other_classes_is_refused(series, small, other, reco
         clf.fit(series.X, series.y, X_priv=series.X_priv)
     assert recorder.trainings == []
     assert not hasattr(clf, "classes_")
+
+
+def test_an_error_of_a_teachers_fit_names_it(series, small):
+    forest = RandomForestClassifier(2, random_state=0).fit(side_by_side(series), series.y)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(forest), cv=2)
+    clf = GKDClassifier(calibrated, small, beta=0, random_state=0)
+    with pytest.raises(ValueError, match=r"^teacher: "):
+        clf.fit(series.X, series.y, X_priv=series.X_priv)
 
 
 def test_a_fitted_teacher_of_other_columns_is_refused_by_name(series, small):

@@ -101,3 +101,14 @@ def test_what_was_set_is_put_back(state):
             assert settings() == plain
         assert settings() == before
     assert settings() == plain
+
+
+def test_the_last_to_leave_puts_the_dtype_back():
+    first, second = plain_torch(), plain_torch()
+    with double():
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert torch.get_default_dtype() == torch.float32
+        second.__exit__(None, None, None)
+        assert torch.get_default_dtype() == torch.float64

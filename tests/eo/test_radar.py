@@ -14,6 +14,13 @@ def test_decibels_and_back():
     np.testing.assert_allclose(from_decibel(decibel), [[1, 0.01], [nan, nan]], rtol=1e-5)
 
 
+@pytest.mark.parametrize("value", [-9999, -1234, 101, 3000])
+def test_what_cannot_be_decibels_is_refused(value):
+    with pytest.raises(ValueError, match=rf"decibel has {value}, and backscatter lies within"):
+        from_decibel([-12.0, nan, value])
+    np.testing.assert_allclose(from_decibel([-np.inf, -30, 30]), [0, 0.001, 1000])
+
+
 def test_despeckle_is_quegan_and_yu_pixel_by_pixel():
     rng = np.random.default_rng(0)
     stack = rng.gamma(3, 1 / 3, size=(5, 9, 8))

@@ -41,6 +41,11 @@ class Grid:
     @classmethod
     def of_file(cls, file: rasterio.DatasetReader) -> "Grid":
         """Return the grid of an open file, or raise an error that names it."""
+        if file.crs is None and file.gcps[0]:
+            raise ValueError(
+                f"{file.name} lies by ground control points, not on a grid. Warp it onto one first "
+                "(rio warp, gdalwarp)."
+            )
         if file.crs is None:
             raise ValueError(f"{file.name} has no CRS: write one into it (rio edit-info --crs).")
         _check_upright(file.transform, file.name)

@@ -90,11 +90,11 @@ def predict_map(
         In the units that fit saw. A pixel with gaps (NaN) is not classified; where the estimator
         takes any gaps, or fills them, only a pixel without any value is not.
     out : str or path-like
-        GeoTIFF of the classes with their names and colours. Integers from 0 to 65,535 are its
-        values; other classes are numbered from 1 in the order of ``classes_``. No data is 0 or,
-        where 0 is a class, the highest value of the file's dtype. Of a regressor, it has float32
-        numbers, a band for each that is predicted, and no data is NaN; the options that follow, up
-        to `sieve`, are then an error.
+        GeoTIFF of the classes with their names and colours. Integers from 0 to 65,535, not
+        both 0 and 65,535, are its values; other classes are numbered from 1 in the order of
+        ``classes_``. No data is 0 or, where 0 is a class, the highest value of the file's dtype.
+        Of a regressor, it has float32 numbers, a band for each that is predicted, and no data is
+        NaN; the options that follow, up to `sieve`, are then an error.
     probabilities, confidence : str or path-like, default=None
         GeoTIFFs of the probability of each class, a band each, and of the highest of them, which
         is that of the predicted class unless ``predict`` has a threshold of its own.

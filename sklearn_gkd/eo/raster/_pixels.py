@@ -106,9 +106,9 @@ class PixelValues:
     """The values of pixels that are averaged: bands, in power where they are in dB, and indices."""
 
     def __init__(self, stack: xarray.DataArray, indices: Sequence[str], average: str):
-        bands = stack["band"].to_numpy().tolist()
-        refuse_classes(bands)
-        in_power = [average == "power" and is_radar(band) for band in bands]
+        self.bands = stack["band"].to_numpy().tolist()
+        refuse_classes(self.bands)
+        in_power = [average == "power" and is_radar(band) for band in self.bands]
         self.in_power = np.array(in_power + [False] * len(indices))
         self.indices = indices_of(stack, indices)
 
@@ -117,7 +117,9 @@ class PixelValues:
         image = image.astype(np.float64)
         if self.indices is not None:
             image = self.indices.transform(image.T[:, None])[:, 0].T
-        image[self.in_power] = from_decibel(image[self.in_power])
+        for band in np.flatnonzero(self.in_power):
+            with naming(f"band {self.bands[band]} of the stack"):
+                image[band] = from_decibel(image[band])
         return image
 
     def back(self, means: np.ndarray) -> np.ndarray:

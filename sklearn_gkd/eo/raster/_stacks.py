@@ -120,8 +120,9 @@ def known_values(stack: xarray.DataArray) -> xarray.DataArray:
         )
     known = np.isfinite(stack)
     for noted in (stack.attrs, stack.encoding if stored else {}):
-        for nodata in (noted[name] for name in NODATA if name in noted):
-            known &= (stack != float(nodata)) | _is_flag(stack, float(nodata))
+        given = [np.ravel(noted[name]) for name in NODATA if noted.get(name) is not None]
+        for nodata in np.concatenate([[], *given]).astype(float):
+            known &= (stack != nodata) | _is_flag(stack, nodata)
     dtype = np.result_type(stack.dtype, np.float32)
     values = stack.astype(dtype).where(known)
     if (scale, offset) != (1, 0):

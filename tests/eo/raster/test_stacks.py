@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("geopandas", reason="needs the extra geo")
 pytest.importorskip("rasterio", reason="needs the extra geo")
+import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject
 from shapely.geometry import box
@@ -98,6 +100,35 @@ def test_an_attribute_says_what_is_no_data(stack, fields, dtype, name, where):
     expected = object_series(stack.round(), fields)
     pd.testing.assert_frame_equal(object_series(values, fields), expected)
     pd.testing.assert_frame_equal(object_series(values.chunk(), fields), expected)
+
+
+def test_a_file_of_ground_control_points_is_told_to_be_warped(tmp_path, scene):
+    path = tmp_path / "swath.tif"
+    corners = [
+        GroundControlPoint(row, column, column, -row) for row in (0, 50) for column in (0, 40)
+    ]
+    with rasterio.open(
+        path, "w", "GTiff", 40, 50, 2, gcps=corners, crs=32631, dtype="float32"
+    ) as file:
+        file.write(scene.images[0])
+    with pytest.raises(ValueError, match=r"swath.tif lies by ground control points, not on a grid"):
+        open_stack([path], scene.dates[:1], ["VV", "VH"])
+
+
+def test_an_attribute_may_have_several_values_or_none(stack, fields):
+    values = stack.compute().round()
+    values[0, 0, 5:9], values[1, 1, 7:12] = -99, -98
+    expected = object_series(values.where(values > -98), fields)
+    noted = values.assign_attrs(missing_value=[-99, -98], nodata=None)
+    pd.testing.assert_frame_equal(object_series(noted, fields), expected)
+
+
+def test_digital_numbers_are_not_averaged_as_decibels(stack, fields):
+    numbers = stack + 300
+    with pytest.raises(ValueError, match=r"^band VV of the stack: decibel has \d"):
+        object_series(numbers, fields)
+    of_numbers = object_series(numbers, fields, average="db")
+    np.testing.assert_allclose(of_numbers, object_series(stack, fields, average="db") + 300)
 
 
 def test_scale_and_offset_attributes_are_applied_once(stack, fields):
