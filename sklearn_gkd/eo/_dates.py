@@ -46,6 +46,11 @@ def as_days(dates: Any, name: str, n_dates: int | None = None) -> np.ndarray:
         raise ValueError(f"{name} has shape {values.shape}. Give {wanted}, in a list.")
     if are_days(values):
         days = values.astype(np.float64)
+        for form, example in _forms_of(days):
+            raise ValueError(
+                f"{name}: {days[0]:.0f} and the others look like {example}, not like numbers of "
+                f"days. Give dates {FORMS}: pandas.to_datetime({name}, format={form!r})."
+            )
         _check_order(days, name, [f"{day:g}" for day in days])
         return days
     return (as_dates(values, name) - np.datetime64(0, "ns")) / np.timedelta64(1, "D")
@@ -72,6 +77,17 @@ def _one_dimensional(dates: Any, name: str, wanted: str) -> np.ndarray:
 def _look_like_dates(numbers: np.ndarray) -> np.ndarray:
     """Return which numbers lie between 1 January 1900 and 31 December 2199, written YYYYMMDD."""
     return (numbers >= 1900_01_01) & (numbers <= 2199_12_31)
+
+
+def _forms_of(days: np.ndarray) -> list[tuple[str, str]]:
+    """Return the forms, and their names, by which all of these numbers are years and more."""
+    forms = (("%Y%j", "YYYYDDD", 1000, 366), ("%Y%m", "YYYYMM", 100, 12))
+    return [
+        (form, called)
+        for form, called, unit, last in forms
+        if ((days // unit >= 1900) & (days // unit < 2200)).all()
+        and ((days % unit >= 1) & (days % unit <= last)).all()
+    ]
 
 
 def _as_date(value: Any, name: str) -> np.datetime64:

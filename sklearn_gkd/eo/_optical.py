@@ -23,7 +23,8 @@ class CloudMask(SeriesTransformer):
     channel : int, default=-1
         Which channel is the mask.
     clouds : sequence of numbers, default=(1,)
-        Values of the mask at which an acquisition is not used; nor is it where the mask is NaN.
+        Values of the mask at which an acquisition is not used; nor is it where the mask is NaN or,
+        where these values are whole, lies between whole numbers, as a mean of masks does.
         For Sentinel-2's scene classification (SCL): ``(0, 1, 3, 8, 9, 10)``.
     n_channels : int, default=None
         As in `GapFiller`, with the mask.
@@ -79,6 +80,8 @@ class CloudMask(SeriesTransformer):
     def _transform(self, series: np.ndarray) -> np.ndarray:
         mask = series[:, :, self.channel]
         cloudy = np.isnan(mask) | np.isin(mask, self.clouds)
+        if not np.mod(list(self.clouds), 1).any():
+            cloudy |= mask % 1 != 0  # averaged or interpolated, between cloudy and clear
         others = np.delete(series, self.channel, axis=2)
         others[cloudy] = np.nan
         return others

@@ -143,8 +143,9 @@ class Resample(SeriesTransformer):
     ------
     ValueError
         By `fit`, if X has inf, if ``n_channels`` does not divide its columns, if ``dates`` are not
-        T dates in order, or if ``to_dates`` are not in order; by `transform`, if X has inf, or
-        other dates or channels than in `fit`.
+        T dates in order, or if ``to_dates`` are not in order, are days where ``dates`` are dates,
+        or all lie further outside of them than two of them are apart; by `transform`, if X has inf,
+        or other dates or channels than in `fit`.
 
     Examples
     --------
@@ -203,7 +204,20 @@ class Resample(SeriesTransformer):
 
     def _both_days(self) -> tuple[np.ndarray, np.ndarray]:
         days = as_days(self.dates, "dates", self.series_shape_[0])
-        return days, as_days(self.to_dates, "to_dates")
+        to_days = as_days(self.to_dates, "to_dates")
+        if are_days(self.dates) != are_days(self.to_dates):
+            raise ValueError(
+                "dates and to_dates are not of one kind: one are numbers of days, the others "
+                "dates. Give both as dates, or both as days from the same day."
+            )
+        step = np.diff(days).max(initial=0)
+        if to_days[0] > days[-1] + step or to_days[-1] < days[0] - step:
+            raise ValueError(
+                f"to_dates ({_names_of(self.to_dates)[0]} ...) lie all far outside of dates "
+                f"({_names_of(self.dates)[0]} to {_names_of(self.dates)[-1]}), where there is "
+                "nothing to interpolate. For another year, give both as days of the season."
+            )
+        return days, to_days
 
 
 def _names_of(dates: Any) -> list[str]:

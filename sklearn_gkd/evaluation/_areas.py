@@ -74,6 +74,7 @@ def area_adjusted(
         check_consistent_length(y_true, y_pred)
     if not isinstance(confidence, Real) or not 0 < float(confidence) < 1:
         raise ValueError(f"confidence is {confidence!r}. Give a number between 0 and 1: 0.95.")
+    areas = dict(areas)
     names = list(areas)
     unknown = [name for name in np.unique(np.append(y_true, y_pred)).tolist() if name not in areas]
     if unknown:
@@ -84,7 +85,7 @@ def area_adjusted(
     with naming("areas"):
         of_map = np.array([areas[name] for name in names], dtype=float)
     if not (np.isfinite(of_map) & (of_map >= 0)).all() or not of_map.any():
-        raise ValueError(f"areas is {dict(areas)}. Give sizes, 0 or more, and not all of them 0.")
+        raise ValueError(f"areas is {areas}. Give sizes, 0 or more, and not all of them 0.")
     counts = confusion_matrix(y_pred, y_true, labels=names)
     n_rows = counts.sum(axis=1)
     on_map = (of_map > 0) | (n_rows > 0)

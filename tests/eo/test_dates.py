@@ -52,6 +52,8 @@ def test_a_month_is_its_first_day():
         ([20200132], "20200132 is not a date"),
         ([12, 20200113], "12 is not a date"),
         (["2020013"], "'2020013' is not a date"),
+        ([2016361, 2017004], r"2016361 and the others look like YYYYDDD.*format='%Y%j'"),
+        ([201612, 201701], r"201612 and the others look like YYYYMM, .*format='%Y%m'"),
         (["2020"], "'2020' is not a date"),
         (["0", "12"], "'0' is not a date"),
         (["13/01/2020"], "'13/01/2020' is not a date"),

@@ -120,3 +120,11 @@ def test_names_of_indices():
 def test_indices_that_cannot_be(params, message):
     with pytest.raises(ValueError, match=message):
         SpectralIndices(**params).fit(np.ones((2, 3, 4)))
+
+
+def test_between_cloudy_and_clear_is_not_used():
+    series = np.array([[[0.2, 0], [0.9, 0.8], [0.6, 1], [0.5, 2]]])
+    expected = [0.2, np.nan, np.nan, 0.5]
+    np.testing.assert_array_equal(CloudMask().fit_transform(series)[0, :, 0], expected)
+    by_share = CloudMask(clouds=(0.8,)).fit_transform(series)[0, :, 0]
+    np.testing.assert_array_equal(by_share, [0.2, np.nan, 0.6, 0.5])

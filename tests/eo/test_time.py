@@ -153,3 +153,25 @@ def test_resample_as_a_table(gappy):
     np.testing.assert_array_equal(resampled, series.reshape(40, 6))
     in_days = Resample(range(12), [0.5, 7], n_channels=3).fit(frame)
     assert in_days.get_feature_names_out()[[0, 5]].tolist() == ["VV_d0.5", "VV_angle_d007"]
+
+
+@pytest.mark.parametrize(
+    ("dates", "to_dates", "message"),
+    [
+        ([12, 24, 36], ["2016-01-13"], "dates and to_dates are not of one kind"),
+        (["2016-01-13", "2016-01-25", "2016-02-06"], [12, 18], "are not of one kind"),
+        (["2016-01-13", "2016-01-25", "2016-02-06"], ["2017-01-13"], "all far outside of dates"),
+        (
+            [20, 32, 44],
+            [2, 7],
+            r"\(d002 ...\) lie all far outside of dates \(d020 to d044\)",
+        ),
+    ],
+)
+def test_dates_that_have_nothing_to_do_with_those_of_x_are_refused(dates, to_dates, message):
+    with pytest.raises(ValueError, match=message):
+        Resample(dates, to_dates).fit([[1.0, 2.0, 3.0]])
+
+
+def test_a_date_shortly_before_the_first_takes_its_value():
+    assert Resample([20, 32, 44], [8]).fit_transform([[1.0, 2.0, 3.0]]).tolist() == [[1.0]]

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from sklearn_gkd.evaluation import area_adjusted
@@ -25,6 +26,11 @@ def test_the_example_of_olofsson_et_al():
     assert table.loc["deforestation", "area"] == pytest.approx(235_086, abs=1)
     assert table.loc["deforestation", "area_margin"] == pytest.approx(68_418, rel=1e-3)
     assert table["area"].sum() == pytest.approx(10_000_000)
+
+
+def test_areas_of_a_series_are_by_its_index():
+    of_classes = area_adjusted([1] * 5 + [2] * 5, [1] * 5 + [2] * 5, pd.Series({2: 1.0, 1: 2.0}))
+    assert of_classes.classes["area"].to_dict() == {1: 2.0, 2: 1.0}
 
 
 def test_margins_cover_what_is_true():

@@ -62,7 +62,13 @@ def usable_shapes(polygons: Polygons, crs: Any) -> geopandas.GeoSeries:
     if polygons.crs is None:
         raise ValueError("polygons have no CRS. Give them one: polygons.set_crs(32630).")
     check_index(polygons)
-    shapes = _as_one_kind(polygons.geometry.to_crs(crs))
+    try:
+        shapes = _as_one_kind(polygons.geometry.to_crs(crs))
+    except RuntimeError as error:  # pyproj's, as of a CRS that is of no place on the Earth
+        raise ValueError(
+            f"polygons, of {polygons.crs.name}, cannot be brought to the CRS of the stack, "
+            f"{crs}: {error} Give both the right one: stack.rio.write_crs(32630)."
+        ) from error
     empty = shapes.isna() | shapes.is_empty
     _refuse_lines(shapes[~empty].geom_type)
     invalid = shapes.geom_type.isin(POLYGONS) & ~shapes.is_valid & ~empty

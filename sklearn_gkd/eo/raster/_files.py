@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_gkd._common.checks import naming
 from sklearn_gkd._common.files import missing_extra
+from sklearn_gkd.eo._radar import from_decibel, to_decibel
 from sklearn_gkd.eo.raster._grids import Grid, warped
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
@@ -94,6 +96,7 @@ class Images:
 
     dates: tuple[tuple[Tile, ...], ...]
     resampling: tuple[str, ...]  # of each band
+    decibels: tuple[bool, ...]  # which bands are averaged in linear power, where they are warped
     grid: Grid
 
     dtype = np.dtype(np.float32)
@@ -116,7 +119,7 @@ class Images:
             for file in self.files
         ]
         n_files = [[len(tile) for tile in of_date] for of_date in self.dates]
-        return files, n_files, self.resampling, self.grid.token()
+        return files, n_files, self.resampling, self.decibels, self.grid.token()
 
     def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
         wanted = [np.arange(size)[part] for size, part in zip(self.shape, key, strict=True)]
@@ -145,15 +148,34 @@ class Images:
     def _read_tile(self, tile: Tile, window: Window) -> np.ndarray:
         images, first = [], 0
         for file in tile:
-            methods = self.resampling[first : first + len(file.bands)]
-            first += len(file.bands)
+            of_file = slice(first, first + len(file.bands))
+            first = of_file.stop
             place = file.grid.place_in(self.grid)
-            images.append(
-                warped(file, self.grid, window, methods)
-                if place is None
-                else _placed(file, *place, window)
-            )
+            if place is None:
+                source = _InPower(file, np.array(self.decibels[of_file]))
+                found = warped(source, self.grid, window, self.resampling[of_file])
+                images.append(source.back(found))
+            else:
+                images.append(_placed(file, *place, window))
         return np.concatenate(images)
+
+
+class _InPower:
+    """A file whose bands of decibels are read in linear power, in which they can be averaged."""
+
+    def __init__(self, file: ImageFile, decibels: np.ndarray):
+        self.file, self.decibels, self.grid = file, decibels, file.grid
+
+    def read(self, window: Window) -> np.ndarray:
+        images = self.file.read(window)
+        with naming(self.file.path):
+            images[self.decibels] = from_decibel(images[self.decibels])
+        return images
+
+    def back(self, images: np.ndarray) -> np.ndarray:
+        """Return images with decibels in the place of power."""
+        images[self.decibels] = to_decibel(images[self.decibels])
+        return images
 
 
 def _placed(file: ImageFile, row: int, column: int, window: Window) -> np.ndarray:

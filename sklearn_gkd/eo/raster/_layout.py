@@ -3,7 +3,8 @@
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from itertools import product
 from typing import Any
 
@@ -16,7 +17,13 @@ YEAR_MONTH_DAY = r"(?:19|20|21)\d{2}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|
 
 DAY, TIME = "-?".join(YEAR_MONTH_DAY), r"(?:T\d{6}Z?)?"
 
-IN_DESCRIPTION = re.compile(rf"(?<!\d){'[-_]?'.join(YEAR_MONTH_DAY)}{TIME}(?!\d)")
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+IN_DESCRIPTION = re.compile(
+    rf"(?<!\d)(?:{'[-_]?'.join(YEAR_MONTH_DAY)}{TIME}"
+    rf"|(?P<day>\d\d)(?P<month>{'|'.join(MONTHS)})(?P<year>\d{{4}})"  # as SNAP writes it
+    rf"|(?P<of_year>{YEAR_MONTH_DAY[0]}(?:[0-2]\d\d|3[0-5]\d|36[0-6])))(?!\d)"  # MODIS, HLS
+)
 
 Layers = tuple[np.ndarray, list[str], list[list[int]]]
 
@@ -126,7 +133,8 @@ def layers_of_file(
         if "" in bands:
             raise ValueError(f"bands is None, and {path} does not name its bands. Give bands.")
     bands = list(bands)
-    names = [_band_of(name, bands) for _, name in parts]
+    said = {name for _, name in parts}
+    names = [_band_of(name, bands, said) for _, name in parts]
     dated = all(date is not None for date, _ in parts)
     if dated and set(names) != {None}:
         return times, bands, _by_description(path, parts, names, times, bands)
@@ -173,15 +181,41 @@ def _date_and_name(description: str | None) -> tuple[Any, str]:
     """Return the day in a description, if any, and the rest of it."""
     date = IN_DESCRIPTION.search(description or "")
     name = IN_DESCRIPTION.sub("", description or "").strip(" _-:,.()")
-    if date is None:
-        return None, name
-    (time,) = as_dates_in_any_order([date[0].replace("_", "-")], "the file's descriptions")
-    return time.astype("datetime64[D]"), name
+    return None if date is None else _day_of(date, "the file's descriptions"), name
 
 
-def _band_of(name: str, bands: Sequence[str]) -> str | None:
-    """Return the band that a description names, if it is one alone."""
-    if not name and len(bands) == 1:
-        return bands[0]
-    found = [band for band in bands if band == name] or [b for b in bands if same_band(name, b)]
+def _day_of(match: re.Match[str], where: str) -> np.datetime64:
+    text = match[0].replace("_", "-")
+    if match["of_year"]:
+        text = datetime.strptime(text, "%Y%j").date().isoformat()
+    elif match["month"]:
+        text = f"{match['year']}-{MONTHS.index(match['month']) + 1:02d}-{match['day']}"
+    (time,) = as_dates_in_any_order([text], where)
+    return time.astype("datetime64[D]")
+
+
+def check_days_of_names(paths: Sequence[Sequence[str]], times: np.ndarray) -> None:
+    """Raise an error where the names of the files of each date have the dates in another order."""
+    days = list(times.astype("datetime64[D]"))
+    named = [_days_of_names(of_date) & set(days) for of_date in paths]
+    if not all(named):
+        return
+    for of_date, day, found in zip(paths, days, named, strict=True):
+        if day not in found:
+            raise ValueError(
+                f"{of_date[0]} stands where {day} belongs, but by its name it is of {min(found)}. "
+                "Give paths in the order of dates, for instance sorted(glob.glob(...))."
+            )
+
+
+def _days_of_names(paths: Iterable[str]) -> set[np.datetime64]:
+    names = map(os.path.basename, paths)
+    return {_day_of(match, name) for name in names for match in IN_DESCRIPTION.finditer(name)}
+
+
+def _band_of(name: str, bands: Sequence[str], said: Collection[str]) -> str | None:
+    """Return the band that one of the names that a file has said is of, if it is one alone."""
+    if name in bands or (not name and len(bands) == 1):
+        return name or bands[0]
+    found = [band for band in bands if band not in said and same_band(name, band)]
     return found[0] if len(found) == 1 else None

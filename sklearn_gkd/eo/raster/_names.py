@@ -1,5 +1,6 @@
 """Names of bands: which are radar in dB, which hold classes, and what a file says they are."""
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ BESIDE_RADAR = re.compile(
     r"(SIGMA|GAMMA|BETA)(0|NOUGHT)?|BACKSCATTER"
 )
 
-FLAGS = re.compile(r"B?QA\d*|QI|F?MASK|CLOUDMASK|DATAMASK|CLM")
+FLAGS = re.compile(r"[A-Z]*QA\d*|QI|QC\d*|UDM2?|FLAGS?|[A-Z]*MASK|CLM")
 
 CLASSES = re.compile(r"SCL|CLASSI(FICATION)?|CLASS(ES)?|LANDCOVER")
 
@@ -23,6 +24,9 @@ CLOUD_BITS = {"QA60": (10, 11), "QA_PIXEL": (0, 1, 2, 3, 4)}  # Sentinel-2; Land
 CODES = POLARISATIONS | {*(f"B{number}" for number in range(1, 14)), "B8A", "SCL"}
 
 COLOURS = frozenset(["BLUE", "GREEN", "RED", "NIR", "SWIR"])
+
+# What makes another band of one: red_edge is not red, VV_count not VV.
+ANOTHER = frozenset(["EDGE", "COUNT", "STD", "STDDEV", "VAR", "VARIANCE", "ANGLE", "MASK"])
 
 
 def is_radar(name: str) -> bool:
@@ -39,7 +43,8 @@ def is_categorical(name: str) -> bool:
 
 def holds_flags(name: str) -> bool:
     """Return whether a band holds flags, of which 0 is none, and not "no data": QA60, a mask."""
-    return any(FLAGS.fullmatch(word) for word in _words(name))
+    words = _words(name)
+    return words in (["CLOUD"], ["CLOUDS"]) or any(map(FLAGS.fullmatch, words))
 
 
 def clouds_of(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -51,7 +56,9 @@ def clouds_of(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def same_band(description: str, name: str) -> bool:
     """Return whether a file's description is that of a band: ``B04`` and ``S2_B4`` are of B4."""
     described, words = set(_words(description)), set(_words(name))
-    return bool(described and words) and (described <= words or words <= described)
+    if not described or not words or (described ^ words) & ANOTHER:
+        return False
+    return described <= words or words <= described
 
 
 def check_descriptions(path: str, descriptions: Sequence[str | None], names: Sequence[str]) -> None:
@@ -66,6 +73,17 @@ def check_descriptions(path: str, descriptions: Sequence[str | None], names: Seq
             )
 
 
+def check_file_name(path: str, name: str, names: Sequence[str]) -> None:
+    """Raise an error where a file of one band has the name of another in its own, alone."""
+    stem = os.path.splitext(os.path.basename(path))[0]
+    others = [other for other in names if same_band(stem, other)]
+    if others and not same_band(stem, name):
+        raise ValueError(
+            f"{path} stands where {name} belongs, but by its name it is {others[0]}. Give the "
+            f"files of a date in the order of bands: {list(names)}."
+        )
+
+
 def _contradicts(description: str, name: str, names: Sequence[str]) -> bool:
     if same_band(description, name):
         return False
@@ -73,7 +91,9 @@ def _contradicts(description: str, name: str, names: Sequence[str]) -> bool:
         return True
     described, words = set(_words(description)), set(_words(name))
     return any(
-        described & kind and words & kind and not described & words & kind
+        described & kind
+        and words & kind
+        and (not described & words & kind or (described ^ words) & ANOTHER)
         for kind in (CODES, COLOURS)
     )
 

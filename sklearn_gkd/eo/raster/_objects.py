@@ -13,7 +13,7 @@ from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo.raster._coverage import coverage_of, means_of
 from sklearn_gkd.eo.raster._pixels import PixelValues, masked_and_shifted
 from sklearn_gkd.eo.raster._stacks import TOLERANCE, align, check_stack, column_names, order_of
-from sklearn_gkd.eo.raster._vectors import Polygons, check_index, warn_of
+from sklearn_gkd.eo.raster._vectors import Polygons, check_match, warn_of
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import geopandas
@@ -214,7 +214,9 @@ def training_set(
     a    -12.0
     b    -11.0
     """
-    check_index(polygons)
+    for table, name in ((radar, "radar"), (optical, "optical")):
+        if table is not None:
+            check_match(table, polygons, name)
     X = radar.reindex(polygons.index)
     X_priv = None if optical is None else optical.reindex(polygons.index)
     has_class = polygons[y].notna()
@@ -234,8 +236,8 @@ def training_set(
 
 
 def _classes_of(column: pd.Series, which: pd.Series) -> np.ndarray:
-    """Return the classes of these rows; floats that are whole, as gaps make them, are integers."""
-    classes = column[which]
+    """Return the classes of these rows, of the dtype that they had before gaps changed it."""
+    classes = column[which].infer_objects()
     kind = getattr(classes.dtype, "kind", "O")
     whole = kind == "f" and (classes % 1 == 0).all()
     if whole:

@@ -14,8 +14,19 @@ from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._dates import as_dates, as_text
 from sklearn_gkd.eo.raster._files import ImageFile, Images, Tile, alpha_of
 from sklearn_gkd.eo.raster._grids import Grid
-from sklearn_gkd.eo.raster._layout import files_by_name, is_pattern, layers_of_file
-from sklearn_gkd.eo.raster._names import check_descriptions, holds_flags, is_categorical
+from sklearn_gkd.eo.raster._layout import (
+    check_days_of_names,
+    files_by_name,
+    is_pattern,
+    layers_of_file,
+)
+from sklearn_gkd.eo.raster._names import (
+    check_descriptions,
+    check_file_name,
+    holds_flags,
+    is_categorical,
+    is_radar,
+)
 from sklearn_gkd.eo.raster._stacks import CHUNK, INTENSITY, check_stack
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
@@ -30,6 +41,8 @@ WAYS = [way.name for way in SUPPORTED_RESAMPLING]
 Files = tuple[tuple[tuple[Tile, ...], ...], np.ndarray, list[str]]
 
 FOR_CLASSES = ("nearest", "mode")  # ways of warping that invent no class
+
+AVERAGES = ("average", "bilinear", "cubic_spline", "sum")  # ways without negative weights
 
 
 def open_stack(
@@ -70,9 +83,11 @@ def open_stack(
         themselves say. Give 0 for Sentinel-2 images whose files do not. In bands that are known
         to hold flags (QA60, masks), 0 is never "no data".
     resampling : str or mapping, default="bilinear"
-        How bands are warped, as rasterio names it, or a mapping with that of some bands. Bands
-        that are known to hold classes or flags (SCL, QA_PIXEL, QA60, masks) are never
-        interpolated: they take the nearest pixel, or ``"mode"`` where the mapping says so.
+        How bands are warped, as rasterio names it, or a mapping with that of some bands. Radar in
+        dB (VV, VH_asc) is averaged in linear power, as by `object_series`: by "average",
+        "bilinear", "cubic_spline" and "sum". Bands that are known to hold classes or flags (SCL,
+        QA_PIXEL, QA60, masks) are never interpolated: they take the nearest pixel, or ``"mode"``
+        where the mapping says so.
 
     Returns
     -------
@@ -114,7 +129,11 @@ def open_stack(
     else:
         files, times, names = _open_dates(list(paths), dates, names, nodata)
     grid = _common_grid(files) if like is None else _grid_of(like)
-    images = Images(files, _resampling_of(names, resampling), grid)
+    methods = _resampling_of(names, resampling)
+    decibels = tuple(
+        is_radar(name) and method in AVERAGES for name, method in zip(names, methods, strict=True)
+    )
+    images = Images(files, methods, decibels, grid)
     chunks = (1, len(names), CHUNK["y"], CHUNK["x"])
     stack = xarray.DataArray(
         dask.array.from_array(images, chunks, meta=np.empty((0, 0, 0, 0), images.dtype)),
@@ -152,6 +171,7 @@ def _open_dates(
         tuple(_open_tile(tile, names, nodata) for tile in _tiles_of(of_date, len(names)))
         for of_date in paths
     )
+    check_days_of_names([[file.path for tile in of for file in tile] for of in files], times)
     for tiles, time in zip(files, as_text(times), strict=True):
         _check_tiles(tiles, time)
     return files, times, names
@@ -187,6 +207,8 @@ def _open_tile(paths: Any, bands: list[str], nodata: float | None) -> Tile:
             f"{paths} are {len(paths)} files, but bands names {len(bands)}: {bands}. Give a file "
             "for each band, or files of all."
         )
+    for path, band in zip(paths, bands, strict=True):
+        check_file_name(os.fspath(path), band, bands)
     return tuple(
         _OpenFile(path, 1).image([band], nodata) for path, band in zip(paths, bands, strict=True)
     )

@@ -20,7 +20,8 @@ with missing_extra("geo", "sklearn_gkd.eo.raster"):
 
 CHUNK = {"x": 1024, "y": 256}
 
-NODATA = ("_FillValue", "missing_value", "fill_value", "nodata")  # attributes that name a value
+# attributes that name values
+NODATA = ("_FillValue", "missing_value", "fill_value", "nodata", "nodatavals")
 
 SCALING = ("scale_factor", "add_offset")
 
@@ -118,22 +119,31 @@ def known_values(stack: xarray.DataArray) -> xarray.DataArray:
             f"is of {stack.dtype}: it cannot be told whether they were applied. Apply them if not "
             "(mask_and_scale=True), and leave them out: stack.drop_attrs(deep=False)."
         )
-    known = np.isfinite(stack)
-    for noted in (stack.attrs, stack.encoding if stored else {}):
-        given = [np.ravel(noted[name]) for name in NODATA if noted.get(name) is not None]
-        for nodata in np.concatenate([[], *given]).astype(float):
-            known &= (stack != nodata) | _is_flag(stack, nodata)
+    flags, known = _flags_in(stack), np.isfinite(stack)
+    for nodata in _nodata_of(stack, stored):
+        known &= (stack != nodata) | (flags & (nodata == 0))
     dtype = np.result_type(stack.dtype, np.float32)
     values = stack.astype(dtype).where(known)
+    if not stored and any(stack.encoding.get(name) == 0 for name in NODATA):
+        values = values.where(known | ~flags, 0)  # what decoding made NaN
     if (scale, offset) != (1, 0):
         values = (values.astype(np.float64) * scale + offset).astype(dtype)
     return values.drop_attrs(deep=False)
 
 
-def _is_flag(stack: xarray.DataArray, nodata: float) -> xarray.DataArray | bool:
-    """Return for which bands a value that means no data in others is a flag: 0 in QA60."""
-    if nodata != 0 or "band" not in stack.dims:
-        return False
+def _nodata_of(stack: xarray.DataArray, stored: bool) -> set[float]:
+    """Return the values that mean no data, as they are noted and as float32 holds them."""
+    noted = [stack.attrs, stack.encoding if stored else {}]
+    given = [of[name] for of in noted for name in NODATA if of.get(name) is not None]
+    values = np.concatenate([[], *map(np.ravel, given)]).astype(np.float64)
+    with np.errstate(over="ignore"):
+        return {*values, *values.astype(np.float32).astype(np.float64)}
+
+
+def _flags_in(stack: xarray.DataArray) -> xarray.DataArray:
+    """Return which bands, or whether a variable, holds flags, where 0 is not "no data"."""
+    if "band" not in stack.dims:
+        return xarray.DataArray(holds_flags(str(stack.name)))
     return xarray.DataArray([holds_flags(name) for name in stack["band"].to_numpy()], dims="band")
 
 

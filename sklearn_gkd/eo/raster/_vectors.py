@@ -97,7 +97,8 @@ def predict_objects(
     """
     check_is_fitted(estimator)
     out = _check_ending(out)
-    _check_match(series, polygons)
+    missing = check_match(series, polygons, "series")
+    warn_of("without a row in series, and not classified", missing)
     if is_regressor(estimator):
         refuse_options_of_classes(probabilities=probabilities or None)
         added = columns = names_of_numbers(numbers_per_row(estimator, series.shape[1]))
@@ -133,6 +134,20 @@ def check_index(table: pd.DataFrame | pd.Series, name: str = "polygons") -> None
         )
 
 
+def check_match(table: pd.DataFrame, polygons: pd.DataFrame, name: str) -> pd.Index:
+    """Return the polygons that have no row in a table, or raise an error if none has."""
+    check_index(polygons)
+    check_index(table, name)
+    missing = polygons.index[~polygons.index.isin(table.index)]
+    if len(polygons) and len(missing) == len(polygons):
+        first, of_table = missing.tolist()[0], [*table.index.tolist(), "nothing"][0]
+        raise ValueError(
+            f"polygons and {name} have no name in common: polygons has {first!r}, {name} "
+            f"{of_table!r}. Index both alike, for instance by polygons.set_index(...)."
+        )
+    return missing
+
+
 def warn_of(what: str, names: pd.Index) -> None:
     """Warn about the polygons of these names, if any: what they are."""
     if len(names):
@@ -150,20 +165,6 @@ def _check_ending(out: str | os.PathLike[str]) -> Path:
             f"{', '.join(DRIVERS)}."
         )
     return out
-
-
-def _check_match(series: pd.DataFrame, polygons: geopandas.GeoDataFrame) -> None:
-    """Raise an error if no polygon has a row in the series, and warn of those that have none."""
-    check_index(polygons)
-    check_index(series, "series")
-    missing = polygons.index[~polygons.index.isin(series.index)]
-    if len(polygons) and len(missing) == len(polygons):
-        first, of_series = missing.tolist()[0], [*series.index.tolist(), "nothing"][0]
-        raise ValueError(
-            f"polygons and series have no name in common: polygons has {first!r}, series "
-            f"{of_series!r}. Index both alike, for instance by polygons.set_index(...)."
-        )
-    warn_of("without a row in series, and not classified", missing)
 
 
 def _classes_and_probabilities(
@@ -201,12 +202,20 @@ def _index_to_write(objects: geopandas.GeoDataFrame) -> list[Any]:
 
 def _check_names(names: Iterable[Any], out: Path) -> None:
     seen: dict[str, str] = {}
-    for name in map(str, names):
-        key = name if out.suffix.lower() in OF_CASE else name.lower()
+    ending = out.suffix.lower()
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(
+                f"polygons has the column {name!r}, and a file's columns have text for names. "
+                f"Rename it: polygons.rename(columns={{{name!r}: {str(name)!r}}})."
+            )
+        key = name if ending in OF_CASE else name.lower()
+        key = key.encode()[:10].decode(errors="ignore") if ending == ".shp" else key
         if key in seen:
             raise ValueError(
                 f"polygons would have the columns {seen[key]!r} and {name!r}, which {out.name} "
-                f"cannot tell apart. Rename one: polygons.rename(columns=...)."
+                "cannot tell apart (a shapefile keeps 10 characters of a name). Rename one: "
+                "polygons.rename(columns=...)."
             )
         seen[key] = name
 
@@ -225,6 +234,7 @@ def _classes_of(numbers: np.ndarray, classes: np.ndarray, index: pd.Index) -> pd
 def _write(objects: geopandas.GeoDataFrame, out: Path) -> None:
     """Write a file beside `out`, and put it there when it is complete."""
     driver = DRIVERS[out.suffix.lower()]
+    out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(".partial", f".{out.stem}.", dir=out.parent) as folder:
         path = Path(folder, out.name)
         if driver is None:

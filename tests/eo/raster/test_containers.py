@@ -73,6 +73,18 @@ def test_a_dataset_as_odc_stac_gives_it(fields):
         object_series(odc(), fields)
 
 
+@pytest.mark.parametrize("decoded", [False, True])
+def test_0_of_a_variable_of_flags_is_no_flag(fields, decoded):
+    flags = np.where(SCL == 9, 1024, 0).astype("uint16")
+    data = odc().drop_vars("SCL").assign(QA60=(("time", "y", "x"), flags, {"nodata": 0}))
+    if decoded:  # as xarray does what a netCDF file has with _FillValue=0
+        data["QA60"] = data["QA60"].astype("float32").where(data["QA60"] != 0).drop_attrs()
+        data["QA60"].encoding = {"_FillValue": 0, "dtype": "uint16"}
+    table = object_series(as_stack(data), fields, mask="QA60")
+    clear = np.where(SCL == 9, np.nan, EXPECTED)
+    np.testing.assert_allclose(table.iloc[0], [np.nanmean(clear[0]), np.nanmean(clear[1])])
+
+
 def test_scale_and_offset_of_a_variable():
     data = odc()
     data["red"].attrs |= {"scale_factor": 0.0001, "add_offset": -0.1}

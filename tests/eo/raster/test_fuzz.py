@@ -12,6 +12,7 @@ from rasterio.warp import reproject  # noqa: E402
 from shapely.geometry import Point, box  # noqa: E402
 
 from sklearn_gkd.eo.raster import object_series, open_stack  # noqa: E402
+from sklearn_gkd.eo.raster._names import is_radar  # noqa: E402
 
 CORNERS = {32631: (500_000, 4_900_000, 10), 4326: (2.9, 44.3, 1e-4), 3035: (3.7e6, 2.4e6, 20)}
 BANDS = [["VV"], ["VH", "VV"], ["vv_asc", "ratio"], ["B04", "B08"], ["B2", "B3", "B4"]]
@@ -146,12 +147,15 @@ class Draw:
         return geopandas.GeoDataFrame(geometry=shapes, crs=self.crs)
 
 
-def warped(image, draw, transform, shape):
+def warped(image, draw, transform, shape, decibels):
+    """Return an image on another grid; decibels are averaged in power."""
+    image = 10 ** (image / 10) if decibels else image
     to = np.full(shape, np.nan, dtype="float32")
     grid = {"src_transform": draw.transform, "src_crs": draw.crs, "src_nodata": np.nan}
     grid |= {"dst_transform": transform, "dst_crs": draw.crs, "dst_nodata": np.nan}
     reproject(image.astype("float32"), to, resampling=Resampling.bilinear, **grid)
-    return to.astype(float)
+    to = to.astype(float)
+    return 10 * np.log10(to) if decibels else to
 
 
 def means_by_hand(images, transform, crs, polygons):
@@ -174,9 +178,15 @@ def check(seed, folder):
     expected, transform, like = draw.meant, draw.transform, None
     if rng.random() < 0.3:
         like, transform, shape = draw.other_grid()
-        images = expected.reshape(-1, *expected.shape[2:])
-        images = np.stack([warped(image, draw, transform, shape) for image in images])
-        expected = images.reshape(*expected.shape[:2], *shape)
+        expected = np.array(
+            [
+                [
+                    warped(image, draw, transform, shape, is_radar(band))
+                    for band, image in zip(draw.bands, of_date, strict=True)
+                ]
+                for of_date in expected
+            ]
+        )
     offset = [0, -1000, rng.integers(-1000, 1000, len(draw.dates)).astype(float)][rng.integers(3)]
     average = str(rng.choice(["power", "db"]))
     radar = draw.bands[0].upper().startswith("V")

@@ -1,3 +1,5 @@
+import datetime
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,14 @@ def test_a_pattern_of_tiles(tif, images, tmp_path):
         open_stack(tmp_path / "{tile}" / "T{tile}_{date}_{band}_10m.tif", bands=BANDS)
 
 
+def forms_of(date):
+    """Return a date as it is, as SNAP writes it, and as a year and its day."""
+    day = datetime.date.fromisoformat(date)
+    return {
+        "date": compact(date), "snap": day.strftime("%d%b%Y"), "ordinal": day.strftime("%Y%j")
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("order", "descriptions"),
     [
@@ -142,6 +152,8 @@ def test_a_pattern_of_tiles(tif, images, tmp_path):
         ("shuffled", "{date}T054123_{band}"),
         ("bands", "{number}_{band}"),
         ("dates", "{date}"),
+        ("shuffled", "Sigma0_{band}_slv1_{snap}"),
+        ("shuffled", "{ordinal}_{band}"),
     ],
 )
 def test_one_file_of_dates_and_bands(tif, images, order, descriptions):
@@ -150,21 +162,22 @@ def test_one_file_of_dates_and_bands(tif, images, order, descriptions):
         layers.sort(key=lambda layer: layer[1])
     if order == "shuffled":
         np.random.default_rng(0).shuffle(layers)
+    dated = descriptions and any(part in descriptions for part in ("date", "snap", "ordinal"))
     said = descriptions and [
-        descriptions.format(date=compact(DATES[t]), band=BANDS[c], number=t) for t, c in layers
+        descriptions.format(band=BANDS[c], number=t, **forms_of(DATES[t])) for t, c in layers
     ]
     path = tif("all.tif", np.stack([images[t, c] for t, c in layers]), said)
     check(open_stack(path, DATES, BANDS), images)
-    if said and "{date}" in descriptions:
+    if dated:
         turned = tif("turned.tif", np.stack([images[t, c] for t, c in layers])[::-1], said[::-1])
         expected = images if "{band}" in descriptions else images[:, ::-1]
         check(open_stack(turned, DATES, BANDS), expected)
         check(open_stack(path, bands=BANDS), images)
-    if said and "{date}" in descriptions and "{band}" in descriptions:
+    if dated and "{band}" in descriptions:
         np.testing.assert_array_equal(open_stack(path, DATES[1:], ["VH"]), images[1:, 1:])
         with pytest.raises(ValueError, match="has no band of 2016-03-01 and VV"):
             open_stack(path, ["2016-03-01"], BANDS)
-    if not (said and "{date}" in descriptions):
+    if not dated:
         with pytest.raises(ValueError, match="does not say the date of each band"):
             open_stack(path, bands=BANDS)
 
@@ -211,3 +224,28 @@ def test_files_that_do_not_say_what_is_missing(tif, images):
     ):
         with pytest.raises(ValueError, match=message):
             open_stack(paths, dates, bands)
+
+
+def test_names_of_files_in_another_order_than_dates_are_told(tif, images):
+    paths = [tif(f"S1_{compact(date)}.tif", images[t]) for t, date in enumerate(DATES)]
+    check(open_stack(paths, DATES, BANDS), images)
+    with pytest.raises(ValueError, match=rf"20160220.tif stands where {DATES[0]} belongs"):
+        open_stack(paths[::-1], DATES, BANDS)
+    later = ["2016-01-16", "2016-02-20", "2016-03-01"]  # names tell when a composite begins
+    check(open_stack(paths, later, BANDS).assign_coords(time=np.array(DATES, "M8[ns]")), images)
+
+
+def test_names_of_files_of_other_bands_are_told(tif, images):
+    paths = [tif(f"T30_20160104_{band}.tif", images[0, [c]]) for c, band in enumerate(BANDS)]
+    with pytest.raises(ValueError, match=r"_VH.tif stands where VV belongs, but .* it is VH"):
+        open_stack([paths[::-1]], DATES[:1], BANDS)
+
+
+def test_the_band_of_a_name_is_the_one_that_has_it_alone(tif, images):
+    said = [f"{date} {name}" for date in DATES for name in ("VV filtered", "VV")]
+    path = tif("all.tif", images.reshape(6, 5, 4), said)
+    np.testing.assert_array_equal(open_stack(path, bands=["VV"])[:, 0], images[:, 1])
+    said = [name.replace("VV", "red_edge") for name in said]
+    path = tif("edge.tif", images.reshape(6, 5, 4), said)
+    with pytest.raises(ValueError, match="red"):
+        open_stack(path, bands=["red"])

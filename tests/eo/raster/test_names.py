@@ -6,6 +6,7 @@ rasterio = pytest.importorskip("rasterio", reason="needs the extra geo")
 from shapely.geometry import box  # noqa: E402
 
 from sklearn_gkd.eo.raster import object_series, open_stack  # noqa: E402
+from sklearn_gkd.eo.raster._names import holds_flags  # noqa: E402
 
 DAY = ["2020-01-01"]
 
@@ -25,6 +26,8 @@ DAY = ["2020-01-01"]
         (("VV_desc", "VV_asc"), ["VV_asc", "VV_desc"]),
         (("B8A", "B4"), ["B8", "B4"]),
         ((None, "VV"), ["VV", "VH"]),
+        (("red_edge", "red"), ["red", "red_edge"]),
+        (("VV_count", "VH"), ["VV", "VH"]),
     ],
 )
 def test_descriptions_that_contradict_the_names(tif, descriptions, bands):
@@ -81,3 +84,15 @@ def test_which_bands_are_decibels(tif, name, in_power):
     expected = 10 * np.log10((0.01 + 10**-0.5) / 2) if in_power else -12.5
     assert object_series(stack, fields).iloc[0, 0] == pytest.approx(expected)
     assert object_series(stack, fields, average="db").iloc[0, 0] == pytest.approx(-12.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        *[(name, True) for name in ("QA60", "pixel_qa", "quality_flags", "QC", "UDM2", "cloud")],
+        *[(name, True) for name in ("SummaryQA", "dataMask", "cloud_mask", "CLM", "state_1km_QA")],
+        *[(name, False) for name in ("B4", "cloud_probability", "CLP", "quality_aot", "aqua")],
+    ],
+)
+def test_which_bands_hold_flags(name, flags):
+    assert holds_flags(name) == flags

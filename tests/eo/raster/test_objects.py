@@ -157,6 +157,29 @@ def test_integer_classes_stay_integers_beside_missing_ones(stack, fields, dtype)
     assert training_set(fields.assign(crop=levels), table, table, y="crop").y[0] == 211.5
 
 
+@pytest.mark.parametrize("classes", [[True, False], [11, 12]])
+def test_classes_of_a_column_with_gaps_are_of_their_own_dtype(stack, fields, classes):
+    table = object_series(stack, fields)
+    column = pd.Series([*classes, None, *classes, None], dtype=object, index=fields.index)
+    y = training_set(fields.assign(crop=column), table, table, y="crop").y
+    assert y.dtype == np.asarray(classes).dtype
+
+
+def test_tables_of_other_objects_are_refused(stack, fields):
+    table = object_series(stack, fields)
+    other = table.set_index(table.index.astype(str) + "_")
+    with pytest.raises(ValueError, match="polygons and optical have no name in common"):
+        training_set(fields, table, other, y="crop")
+    with pytest.raises(ValueError, match="radar has several rows named"):
+        training_set(fields, pd.concat([table, table]), y="crop")
+
+
+def test_a_crs_of_no_place_is_named(stack, fields):
+    local = stack.rio.write_crs('LOCAL_CS["unnamed",UNIT["metre",1]]')
+    with pytest.raises(ValueError, match=r"polygons, of .*, cannot be brought to the CRS of"):
+        object_series(local, fields)
+
+
 def test_a_training_set_is_what_fit_takes(stack, fields, small):
     table = object_series(stack, fields)
     fields.loc["east", "crop"] = None

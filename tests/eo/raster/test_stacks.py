@@ -29,7 +29,8 @@ def test_a_stack_is_what_the_files_hold(stack, paths, scene, write):
 
 
 def test_files_on_another_grid(paths, stack, scene, write):
-    image = np.cumsum(np.ones((2, 40, 40)), axis=2)
+    power = np.cumsum(np.ones((2, 40, 40)), axis=2)
+    image = 10 * np.log10(power)
     shifted = from_origin(500_003, 4_900_010, 20, 20)
     other = write("other.tif", image, shifted)
     with pytest.raises(ValueError, match=r"other.tif lies on another grid .*20.0.* Give like="):
@@ -38,7 +39,7 @@ def test_files_on_another_grid(paths, stack, scene, write):
     np.testing.assert_array_equal(warped[:3], stack[:3])
     expected = np.full((2, 50, 40), -9999.0, dtype="float32")
     reproject(
-        image.astype("float32"),
+        power.astype("float32"),
         expected,
         src_transform=shifted,
         src_crs=32631,
@@ -48,7 +49,8 @@ def test_files_on_another_grid(paths, stack, scene, write):
         dst_nodata=-9999,
         resampling=Resampling.bilinear,
     )
-    np.testing.assert_allclose(warped[3], np.where(expected == -9999, np.nan, expected), rtol=1e-5)
+    expected = 10 * np.log10(np.where(expected == -9999, np.nan, expected))
+    np.testing.assert_allclose(warped[3], expected, rtol=1e-4, atol=1e-4)
     in_degrees = write("degrees.tif", image, from_origin(2.9, 44.3, 1e-4, 1e-4), 4326)
     with pytest.raises(ValueError, match=r"degrees.tif lies on another grid .*EPSG:4326"):
         open_stack([*paths[:3], in_degrees], scene.dates, ["VV", "VH"])
@@ -121,6 +123,17 @@ def test_an_attribute_may_have_several_values_or_none(stack, fields):
     expected = object_series(values.where(values > -98), fields)
     noted = values.assign_attrs(missing_value=[-99, -98], nodata=None)
     pd.testing.assert_frame_equal(object_series(noted, fields), expected)
+
+
+@pytest.mark.parametrize("nodata", [-9999.9, 1e20, -3.4028235e38])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_number_that_float32_does_not_hold_is_no_data(stack, fields, nodata, dtype):
+    values = stack.compute()
+    filled = values.fillna(np.float32(nodata)).astype(dtype)
+    assert (np.abs(filled) > 9000).any()
+    for noted in ({"nodata": nodata}, {"nodatavals": (nodata,)}):
+        table = object_series(filled.assign_attrs(noted), fields)
+        pd.testing.assert_frame_equal(table, object_series(values, fields))
 
 
 def test_digital_numbers_are_not_averaged_as_decibels(stack, fields):

@@ -191,14 +191,22 @@ def test_columns_that_a_geopackage_has_of_its_own(squares, levels, tmp_path, val
 def test_columns_that_a_geopackage_cannot_tell_apart(squares, levels, tmp_path):
     out = tmp_path / "out.gpkg"
     for name in ("Predicted", "CONFIDENCE", "Code"):
-        with pytest.raises(ValueError, match=rf"'{name}'.* out.gpkg cannot tell apart. Rename"):
+        with pytest.raises(ValueError, match=rf"'{name}'.* out.gpkg cannot tell apart .* Rename"):
             predict_objects(tree([0, 1]), levels, squares.assign(**{name: 1}), out)
     with pytest.raises(ValueError, match="'p_A' and 'p_a'"):
         predict_objects(tree(["A", "a"]), levels, squares, out, probabilities=True)
-    assert not out.exists()
+    with pytest.raises(ValueError, match=r"'p_meadows_dry' and 'p_meadows_wet'.* keeps 10"):
+        predict_objects(
+            tree(["meadows_dry", "meadows_wet"]), levels, squares, tmp_path / "out.shp",
+            probabilities=True,
+        )  # fmt: skip
+    numbered = squares.assign(a=1).rename(columns={"a": 5})
+    with pytest.raises(ValueError, match=r"column 5, .*rename\(columns=\{5: '5'\}\)"):
+        predict_objects(tree([0, 1]), levels, numbered, out)
+    assert not any(tmp_path.iterdir())
     kept = squares.assign(Predicted=[1, 2, 3, 4])
-    predict_objects(tree([0, 1]), levels, kept, tmp_path / "out.geojson")
-    found = geopandas.read_file(tmp_path / "out.geojson")
+    predict_objects(tree([0, 1]), levels, kept, tmp_path / "new" / "out.geojson")
+    found = geopandas.read_file(tmp_path / "new" / "out.geojson")
     assert found[["Predicted", "predicted"]][:3].to_numpy().tolist() == [[1, 1], [2, 0], [3, 0]]
 
 
