@@ -65,7 +65,8 @@ def check_finite(
     first = rows[0] if numbers is None else numbers[rows[0]]
     if np.isnan(table[rows]).any():
         raise ValueError(
-            f"{name} contains NaN in {len(rows)} rows (the first is row {first}). {remedy}"
+            f"{name} contains NaN in {counted(len(rows), 'row')} (the first is row {first}). "
+            f"{remedy}"
         )
     raise ValueError(
         f"{name} contains inf, or values too large for float32, in {len(rows)} rows (the first "

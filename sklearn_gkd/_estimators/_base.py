@@ -371,7 +371,8 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             checked[0] if "y" in kwargs else checked,
             name,
             f"{own_name} needs complete series: fill the gaps first, for instance by "
-            f"make_pipeline(eo.GapFiller({n_channels}), {own_name}({n_channels})).",
+            f"make_pipeline(eo.GapFiller({n_channels}), {own_name}({n_channels})). A table of "
+            "several bands a date needs n_channels.",
         )
         return checked
 

@@ -39,7 +39,7 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         is fitted already, on classes of y, stays so as ``FrozenEstimator(teacher)``. It has no
         features: beta must then be 0.
     alpha : float, default=1.0
-        Weight of the labels.
+        Weight of the labels beside beta and gamma; where no teacher teaches, it does nothing.
     beta : float, default=0.1
         Weight of the teacher's features. Both nets then need features of one width.
     gamma : float, default=1.0
@@ -61,7 +61,8 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
         ``"always"`` distils as the method is published.
     priv_transformer : transformer, default=None
         Cloned, fitted on the training rows of X_priv and applied to X_priv, for instance
-        `eo.GapFiller`.
+        `eo.GapFiller`. One that learns from y is refused where a teacher is asked of rows that it
+        has not seen: with `teacher_cv`, and with pairs unless ``distillation="always"``.
     n_channels, n_channels_priv : int, default=None
         Number C of channels of a 2-D X and of a 2-D X_priv (after priv_transformer): columns are
         time-major, ``t * C + c``. None: read off column names such as ``VV_d012`` or

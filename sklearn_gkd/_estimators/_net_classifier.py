@@ -3,12 +3,13 @@
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
-from sklearn_gkd._common.checks import naming
+from sklearn_gkd._common.checks import counted, naming
 from sklearn_gkd._common.compat import StrOptions, check_y
 from sklearn_gkd._common.fitted_state import Attribute, Labels, Net
 from sklearn_gkd._common.series import refuse_masked
@@ -103,6 +104,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     def _read_y(self, y: Any) -> np.ndarray:
         with naming("y"):
             refuse_masked(y, "y")
+            _refuse_missing(y)
             y = check_y(y, estimator=self)
             check_classification_targets(y)
         return y
@@ -127,3 +129,14 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             "classes_": Labels("K"),
             self._predicts_with: Net([("T", "C")], "K"),
         }
+
+
+def _refuse_missing(y: Any) -> None:
+    """Raise a ValueError where rows have no class."""
+    missing = np.flatnonzero(pd.isna(y))
+    if y is not None and len(missing):
+        raise ValueError(
+            f"y has no class in {counted(len(missing), 'row')} (the first is row {missing[0]}). "
+            "Leave these rows out, or give them as X_unlabeled and X_priv_unlabeled to an "
+            "estimator that takes them."
+        )

@@ -1,5 +1,6 @@
 """Parameters of sources of privileged information, and what fit has made of them."""
 
+import re
 from typing import Any, Self
 
 import numpy as np
@@ -18,14 +19,27 @@ class PrivilegedParameters(BaseComposition):
     priv_reader_: PrivilegedReader
 
     def _privileged_reader(
-        self, X_priv: Any, labels: np.ndarray, train: np.ndarray, seed: int
+        self, X_priv: Any, labels: np.ndarray | None, train: np.ndarray, seed: int
     ) -> PrivilegedReader:
-        """Return what reads X_priv, fitted, or raise an error where the parameters contradict."""
+        """Return what reads X_priv, fitted, or raise an error where the parameters contradict.
+
+        Without labels, transformers that learn from y are refused.
+        """
         check_sources(self.priv_transformer, self.n_channels_priv, self.priv_sources)
         with naming("priv_sources"):
             self._validate_names([name for name, *_ in self.priv_sources or ()])
         parameters = self.priv_transformer, self.n_channels_priv, self.priv_sources
-        return PrivilegedReader().fit(X_priv, labels, train, seed, *parameters)
+        try:
+            return PrivilegedReader().fit(X_priv, labels, train, seed, *parameters)
+        except (TypeError, ValueError) as error:
+            if labels is not None or not re.search(r"\by\b", str(error)):
+                raise
+            raise ValueError(
+                f"{error} Where a teacher is asked of rows whose labels it has not seen, as by "
+                'teacher_cv and, with pairs, by distillation="auto", transformers of X_priv are '
+                "fitted without y. Give one that does not need it, or leave teacher_cv at None "
+                'and set distillation="always".'
+            ) from error
 
     @property
     def priv_transformer_(self) -> Any:

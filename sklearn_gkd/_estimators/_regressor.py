@@ -35,7 +35,7 @@ class GKDRegressor(TaughtEstimator, NetRegressor):
         its views side by side in a table, in the units of y; one that is fitted already stays so as
         ``FrozenEstimator(teacher)``. It has no features: beta must then be 0.
     alpha : float, default=1.0
-        Weight of the labels.
+        Weight of the labels beside beta and gamma; where no teacher teaches, it does nothing.
     beta : float, default=0.1
         Weight of the teacher's features. Both nets then need features of one width.
     gamma : float, default=1.0

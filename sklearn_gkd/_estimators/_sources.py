@@ -98,7 +98,7 @@ class Source:
         self.shape: Any = shape
         self.columns = columns
 
-    def fit(self, X_priv: Any, y: np.ndarray, train: np.ndarray, seed: int) -> "Source":
+    def fit(self, X_priv: Any, y: np.ndarray | None, train: np.ndarray, seed: int) -> "Source":
         """Fit the transformer on the training rows that have the source."""
         part, name = self._part(X_priv), self._named("X_priv")
         known = train[has_information(part, name)[train]]
@@ -111,7 +111,8 @@ class Source:
         if self.transformer is not None:
             set_random_states(self.transformer, seed)
             with naming(name):
-                self.transformer.fit(safe_indexing(part, known), y[known])
+                labels = None if y is None else y[known]
+                self.transformer.fit(safe_indexing(part, known), labels)
         return self
 
     def read(self, X_priv: Any, name: str, in_fit: bool = False) -> View:
@@ -227,7 +228,7 @@ class PrivilegedReader:
     def fit(
         self,
         X_priv: Any,
-        y: np.ndarray,
+        y: np.ndarray | None,
         train: np.ndarray,
         seed: int,
         priv_transformer: Any = None,

@@ -99,8 +99,9 @@ class Classes:
             )
         if len(unknown):
             raise ValueError(
-                f"y_val holds classes that y does not: {unknown.tolist()}. Leave their rows out of "
-                "X_val and y_val, or add rows of these classes to X and y."
+                f"y_val holds classes that y does not: {unknown.tolist()}, beside "
+                f"{self.labels.tolist()}. Leave their rows out of X_val and y_val, or add rows of "
+                "these classes to X and y."
             )
         return np.searchsorted(self.labels, y_val)
 

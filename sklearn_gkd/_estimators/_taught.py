@@ -127,6 +127,10 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             Where an argument is not as described; the message says which, what came and what to
             do. The estimator is then as it was before.
         """
+        if self.alpha == self.beta == self.gamma == 0:
+            raise ValueError(
+                "alpha, beta and gamma are 0: there is nothing to learn. Set one of them above 0."
+            )
         one_of_each = self.teacher_cv is None and X_unlabeled is None
         task = Task.of_fit(self, X, y, 2 if one_of_each else None)
         with fresh_fit(self):
@@ -153,8 +157,14 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             else:
                 if X_unlabeled is not None:
                     rows = rows.with_unlabeled(self._check_series(X_unlabeled, "X_unlabeled"))
+                asks_of_unseen = self.teacher_cv is not None or (
+                    X_unlabeled is not None and self.distillation == "auto"
+                )
                 privileged = self._read_privileged(
-                    pairs, target.as_given(rows.labels), rows.train, split_seed
+                    pairs,
+                    None if asks_of_unseen else target.as_given(rows.labels),
+                    rows.train,
+                    split_seed,
                 )
                 if self.beta > 0 or self.gamma > 0:
                     lesson = self._lesson(
@@ -185,7 +195,8 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             self,
             "teacher_",
             msg="This %(name)s has no teacher_: it was not fitted, or without X_priv, or with "
-            "beta=0 and gamma=0, or its targets came from memory. Fit it with memory=None.",
+            "beta=0 and gamma=0, or its targets came from memory, or it was saved without it. Fit "
+            "it with memory=None, or save it with teacher=True.",
         )
         series = self._check_series(X)
         check_pairs(Pair("X", X, "X_priv", X_priv))
@@ -284,7 +295,7 @@ class TaughtEstimator(NetEstimator, PrivilegedParameters):
             )
 
     def _read_privileged(
-        self, pairs: tuple[Pair, ...], labels: np.ndarray, train: np.ndarray, seed: int
+        self, pairs: tuple[Pair, ...], labels: np.ndarray | None, train: np.ndarray, seed: int
     ) -> Privileged:
         """Return the privileged information of all rows; sets what reads more of it."""
         reader = self._privileged_reader(pairs[0].X_priv, labels, train, seed)

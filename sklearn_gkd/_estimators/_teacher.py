@@ -35,7 +35,7 @@ from sklearn_gkd._training.randomness import set_random_states
 from sklearn_gkd._training.resolving import feature_width, with_sources
 from sklearn_gkd._training.training import Training
 from sklearn_gkd.networks._architectures import MLPEnsemble
-from sklearn_gkd.networks._net import SeriesNet
+from sklearn_gkd.networks._net import SeriesNet, is_alike
 
 
 class TeacherTargets(NamedTuple):
@@ -201,14 +201,15 @@ N_MEMBERS = 2  # of a trial's nets: a quarter of the default's, and so of its ti
 
 
 def trial_net(net: NeuralNet) -> NeuralNet:
-    """Return a small net, to be trained as long as another."""
-    return SeriesNet(
+    """Return a small net, to be trained as long as another, and at its rate if by its optimizer."""
+    small = SeriesNet(
         MLPEnsemble,
         module__n_members=N_MEMBERS,
-        lr=net.lr,
+        lr=None,
         max_epochs=net.max_epochs,
         batch_size=net.batch_size,
     )
+    return small.set_params(lr=net.lr) if is_alike(net.optimizer, small.optimizer) else small
 
 
 def teacher_rows(

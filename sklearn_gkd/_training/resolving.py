@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from inspect import signature
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from sklearn.base import clone
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_gkd._common.checks import warn
+from sklearn_gkd._common.checks import naming, warn
+from sklearn_gkd._common.compat import Interval, Options, validate_parameter_constraints
 from sklearn_gkd._common.series import Shape
 from sklearn_gkd._training.callbacks import check_patterns
 from sklearn_gkd._training.predicting import logits_and_features, takes_present
@@ -35,8 +37,23 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """Return the device that a name stands for here; "auto" is a GPU where there is one."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is not one of torch's: {error}") from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={str(device)!r}, but PyTorch finds no GPU here. Give 'auto', which takes one "
+            "where there is one, or 'cpu'."
+        )
+    return resolved
 
+
+BUDGET = {
+    "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+    "batch_size": [Interval(Integral, 2, None, closed="left"), Options(Integral, {-1}), None],
+    "lr": [Interval(Real, 0, None, closed="neither"), None],
+}
 
 OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)
 OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
@@ -83,9 +100,19 @@ def resolve_net(
             f"{parameter} has {ours}, but loss and batches are those of the method. Leave them out."
         )
     _warn_of_unused(net, parameter, criteria)
-    if net.batch_size == 1:
-        raise ValueError(f"{parameter} has batch_size=1; batch normalisation needs 2 or more.")
+    validate_parameter_constraints(BUDGET, {name: getattr(net, name) for name in BUDGET}, parameter)
+    _check_optimizer(net, parameter)
     return net
+
+
+def _check_optimizer(net: NeuralNet, parameter: str) -> None:
+    """Raise an error where a net's optimizer does not take what it is given."""
+    weights = [("weight", nn.Parameter(torch.zeros(2, 2)))]
+    args, kwargs = net.get_params_for_optimizer("optimizer", weights)
+    if kwargs["lr"] is None:
+        del kwargs["lr"]
+    with naming(parameter):
+        net.optimizer(*args, **kwargs)
 
 
 def with_sources(net: NeuralNet, n_sources: int) -> NeuralNet:

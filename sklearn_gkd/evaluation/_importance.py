@@ -13,11 +13,12 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_gkd._common.compat import num_samples, safe_indexing
 from sklearn_gkd._common.labels import check_rows
-from sklearn_gkd._common.series import Shape, as_array, as_column, series_shape
+from sklearn_gkd._common.series import Shape, as_array, series_shape
 from sklearn_gkd._common.splitting import folds
 from sklearn_gkd._estimators._privileged import has_information
 from sklearn_gkd._estimators._targets import read_y
 from sklearn_gkd._training.randomness import draw_seeds, set_random_states
+from sklearn_gkd.evaluation._measuring import Data
 
 KEYS = {"band": ["band"], "date": ["date"], "both": ["band", "date"]}
 
@@ -203,15 +204,12 @@ def privileged_importance(
             "estimator has priv_sources, and X_priv no bands and dates throughout. privileged_gain "
             "tells what each source adds."
         )
-    check_rows(X=X, y=y, X_priv=X_priv, groups=groups)
-    X, X_priv, y = as_array(X, "X"), as_array(X_priv, "X_priv"), _read_y(estimator, y)
-    groups = None if groups is None else as_column(groups, "groups")
-    parts = _parts(X_priv, "X_priv", by, n_channels_priv, "n_channels_priv", bands, dates)
+    data = Data.checked(estimator, X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
+    parts = _parts(data.X_priv, "X_priv", by, n_channels_priv, "n_channels_priv", bands, dates)
     split_seed, *seeds = draw_seeds(random_state, 2)
-    labels = read_y(estimator, y)  # numbers are of shape (n, k), and not stratified
-    splits = folds(cv, labels, np.arange(len(y)), groups, split_seed, "cv")
+    splits = folds(cv, data.y, np.arange(len(data.y)), data.groups, split_seed, "cv")
     seeds = draw_seeds(seeds[0], len(splits))
-    data = (X, y, X_priv, groups, X_unlabeled, X_priv_unlabeled)
+    data = data._replace(y=_read_y(estimator, y))
     scores = Parallel(n_jobs=n_jobs)(
         delayed(_refit)(estimator, scoring, *data, part.columns, seed, train, test)
         for part in [Part((), np.arange(0)), *parts]

@@ -132,7 +132,10 @@ def load_model(path: str | os.PathLike[str], *, networks: Networks | None = None
             # Copies, aligned as torch aligns them, so that the same kernels run.
             tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{name} is truncated, altered or no safetensors file: {error}.") from None
+        raise ValueError(
+            f"{name} is truncated, altered or no safetensors file: {error}. What joblib or pickle "
+            "wrote, they load."
+        ) from None
     try:
         text, digest = metadata["sklearn_gkd"], metadata["sha256"]
         content = json.loads(text)

@@ -4,9 +4,10 @@ import sklearn
 import torch
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch import nn
 
 from sklearn_gkd import GKDClassifier
@@ -150,13 +151,39 @@ ERRORS = [
         lambda s: {},
         "student has .*criterion__weight",
     ),
-    ({"student": SeriesNet(batch_size=1)}, lambda s: {}, "student has batch_size=1"),
+    ({"student": SeriesNet(batch_size=1)}, lambda s: {}, "'batch_size' parameter of student"),
+    ({"student": SeriesNet(batch_size=-3)}, lambda s: {}, "'batch_size' parameter of student"),
+    ({"teacher": SeriesNet(max_epochs=0)}, lambda s: {}, "'max_epochs' parameter of teacher"),
+    ({"student": SeriesNet(lr=0)}, lambda s: {}, "'lr' parameter of student"),
+    (
+        {"student": SeriesNet(optimizer__betas=(2, 0))},
+        lambda s: {},
+        "student: Invalid beta parameter",
+    ),
+    ({"student": SeriesNet(optimizer__bogus=1)}, lambda s: {}, "student: .*bogus"),
+    ({"alpha": 0, "beta": 0, "gamma": 0}, lambda s: {}, "there is nothing to learn"),
+    ({"device": "gpu"}, lambda s: {}, "device='gpu' is not one of torch's"),
+    ({}, lambda s: {"y": [None, *s.y[1:]]}, r"y has no class in 1 row \(the first is row 0\)"),
+    (
+        {"priv_transformer": SelectKBest(k=4), "teacher_cv": 3},
+        lambda s: {"X_priv": s.X_priv.reshape(120, -1)},
+        "X_priv: .*teacher_cv and.*are fitted without y",
+    ),
+    (
+        {"priv_transformer": make_pipeline(StandardScaler(), SelectKBest(k=4))},
+        lambda s: {
+            "X_priv": s.X_priv.reshape(120, -1),
+            "X_unlabeled": s.X,
+            "X_priv_unlabeled": s.X_priv.reshape(120, -1),
+        },
+        'y.*by distillation="auto", transformers of X_priv are fitted without y',
+    ),
     ({"student": TooManyLogits}, lambda s: {}, r"student's network returned .* \(2, 4\)"),
     ({}, lambda s: {"X_priv": csr_array(s.X_priv[:, 0])}, "X_priv is a sparse matrix"),
     (
         {"priv_transformer": FunctionTransformer()},
         lambda s: {"X_priv": np.concatenate([s.X_priv[:60] * np.nan, with_nan(s.X_priv[60:], 1)])},
-        r"X_priv contains NaN in 1 rows .the first is row 61.*FunctionTransformer",
+        r"X_priv contains NaN in 1 row .the first is row 61.*FunctionTransformer",
     ),
 ]
 

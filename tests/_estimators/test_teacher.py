@@ -520,6 +520,7 @@ def test_a_trial_net_is_small_and_trained_as_the_student_is(small):
     budget = ("lr", "max_epochs", "batch_size")
     assert [getattr(net, name) for name in budget] == [getattr(small, name) for name in budget]
     assert net.module__n_members == 2
+    assert teaching.trial_net(small.set_params(optimizer=torch.optim.SGD, lr=0.1)).lr is None
 
 
 class Odd(ClassifierMixin, BaseEstimator):

@@ -130,6 +130,24 @@ def test_importance_of_privileged_bands_is_by_a_fit_without_them(X, y):
     assert by_date["importance"].tolist() == [0, 1, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"X": 9, "X_priv": 9}, r"y has 6 rows and X has 9"),
+        ({"X_priv": 9}, r"X_priv has 9 rows"),
+        ({"groups": 9}, r"groups has 9 rows and X has 6"),
+        ({"X_priv_unlabeled": 3}, r"X_unlabeled"),
+        ({"X_unlabeled": 3, "X_priv_unlabeled": 4}, r"X_priv_unlabeled has 4 rows"),
+    ],
+)
+def test_rows_that_do_not_belong_together_are_refused(X, y, given, message):
+    whole = {"X": X, "y": y, "X_priv": X, "groups": y, "X_unlabeled": X, "X_priv_unlabeled": X}
+    arguments = {name: whole[name][:6] for name in ("X", "y", "X_priv")}
+    arguments |= {name: whole[name][:n_rows] for name, n_rows in given.items()}
+    with pytest.raises(ValueError, match=message):
+        privileged_importance(Taught(), **arguments, cv=2)
+
+
 class Sum(RegressorMixin, BaseEstimator):
     """Predicts a band at a date and twice another, as y had them where X_priv came as it was."""
 
