@@ -11,7 +11,7 @@ apart. With your own data it is the same call, on your series and your splits.
 # %%
 # Simulated fields, radar as X and optical series as X_priv: 150 labels and 300 pairs without one
 # to train on, 850 fields to test on, five times over. Narrow nets, few passes and no trial before
-# the lesson, so that 45 fits take a minute.
+# the lesson, so that 40 fits take a minute.
 import matplotlib.pyplot as plt
 from sklearn.model_selection import StratifiedShuffleSplit
 

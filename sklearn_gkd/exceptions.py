@@ -8,4 +8,4 @@ class InterruptedFitWarning(UserWarning):
 
 
 class PrivilegedInformationWarning(UserWarning):
-    """Distillation was asked for (beta or gamma above 0), but there is no X_priv, or it harms."""
+    """Distillation was asked for (beta or gamma above 0), but X_priv is missing, or no help."""

@@ -20,6 +20,7 @@ from sklearn_gkd._common.targets import has_target
 __all__ = [
     "DistillationLoss",
     "LabelLoss",
+    "LossWeights",
     "QuantityDistillationLoss",
     "QuantityLoss",
     "distance",

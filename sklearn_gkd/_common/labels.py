@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from sklearn_gkd._common.checks import warn
+
 BAND_AND_DATE = re.compile(r"(.+)_(?:d(-?\d+(?:\.\d+)?)|(\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+)?))")
 """A column's name: VV_d012, as `eo.raster.object_series` writes it, or VV_2016-01-12."""
 
@@ -17,7 +19,7 @@ def read_channels(
     """Return the number of channels of a table, read off its columns' names where they tell.
 
     Names tell where each is one of a band and a date, and each band has each date; otherwise
-    n_channels is returned.
+    n_channels is returned, with a warning where it is None and only some are.
 
     Raises
     ------
@@ -26,7 +28,16 @@ def read_channels(
     """
     columns = [] if names is None else list(names)
     parts = [part for part in map(BAND_AND_DATE.fullmatch, columns) if part]
-    if not columns or len(parts) < len(columns):
+    if len(parts) < len(columns):
+        if parts and n_channels is None:
+            first = next(column for column in columns if not BAND_AND_DATE.fullmatch(column))
+            warn(
+                f"{name} has columns of bands and dates beside others, as {first!r}: each is read "
+                "as a step of its own. Leave these out, so that the names tell bands and dates, or "
+                f"set {parameter}=1."
+            )
+        return n_channels
+    if not columns:
         return n_channels
     found = [(part[1], part[2] or part[3]) for part in parts]
     bands, dates = ({one[i]: None for one in found} for i in (0, 1))

@@ -155,16 +155,17 @@ class GKDClassifier(TaughtEstimator, NetClassifier):
 
     Notes
     -----
-    The defaults were chosen on validation rows alone, of splits of real data that the benchmarks
-    do not use. There, the mean of eight small nets was worth three to five points of F-measure
-    over one wide net, and training on all rows up to five over the choice of an epoch by a fifth
-    of them. On four data sets of 50, 200 and 800 labels, no fixed number of 40 to 1,000 steps was
-    more than 0.3 points better on average than the passes of max_epochs=None. On 1,600 and 2,400
-    rows, larger and fewer steps were 0.2 points worse (standard error 0.2) and took half of the
-    time; on 4,298, less than a third. Other weights, temperatures, learning rates, schedules and
-    batches differed by less than the splits do, but for gamma=10, the paper's, which was a point or
-    two worse than 1 where rows are few, for features of full weight where X_priv says little, and
-    for decisions out of fold, which did harm where every row has a label.
+    The defaults were chosen on validation rows alone: length and rate on those of splits that the
+    benchmarks use too, the others on splits that they do not. There, the mean of eight small nets
+    was worth three to five points of F-measure over one wide net, and training on all rows up to
+    five over the choice of an epoch by a fifth of them. On four data sets of 50, 200 and 800
+    labels, no fixed number of 40 to 1,000 steps was more than 0.3 points better on average than the
+    passes of max_epochs=None. On 1,600 and 2,400 rows, larger and fewer steps were 0.2 points worse
+    (standard error 0.2) and took half of the time; on 4,298, less than a third. Other weights,
+    temperatures, learning rates, schedules and batches differed by less than the splits do, but for
+    gamma=10, the paper's, which was a point or two worse than 1 where rows are few, for features of
+    full weight where X_priv says little, and for decisions out of fold, which did harm where every
+    row has a label.
     ``benchmarks/results/evidence.md`` has what the defaults give, beside every control.
 
     References

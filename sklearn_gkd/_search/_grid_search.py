@@ -85,7 +85,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         X, y : array-like
             As in `GKDClassifier.fit`.
         **params
-            X_priv and the other keywords of `GKDClassifier.fit`, sliced with X in each fold.
+            X_priv and the other keywords of `GKDClassifier.fit`. What has as many rows as X is
+            sliced with X in each fold; pairs without a label go whole to each, unless they happen
+            to be as many.
 
         Returns
         -------

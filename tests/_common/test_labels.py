@@ -114,9 +114,16 @@ def test_channels_are_read_off_names(names, n_channels):
 
 
 @pytest.mark.parametrize("n_channels", [None, 1, 2])
-@pytest.mark.parametrize("names", [None, ["a", "b"], ["VV_d012", "area"], ["VV_12", "VH_12"]])
+@pytest.mark.parametrize("names", [None, ["a", "b"], ["VV_12", "VH_12"]])
 def test_other_names_tell_no_channels(names, n_channels):
     assert read_channels(names, n_channels, "X", "n_channels") == n_channels
+
+
+def test_a_column_of_no_band_beside_those_of_bands_is_told():
+    names = ["VV_d012", "area", "VH_d012"]
+    assert read_channels(names, 1, "X", "n_channels") == 1
+    with pytest.warns(UserWarning, match=r"X has columns of .*'area': .* or set n_channels=1"):
+        assert read_channels(names, None, "X", "n_channels") is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import sklearn_gkd
 PACKAGE = Path(sklearn_gkd.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
-ROOMS = ["sklearn_gkd", "sklearn_gkd.losses"] + [
+ROOMS = ["sklearn_gkd", "sklearn_gkd.exceptions", "sklearn_gkd.losses"] + [
     ".".join(["sklearn_gkd", *path.parent.relative_to(PACKAGE).parts])
     for path in sorted(PACKAGE.glob("[a-z]*/**/__init__.py"))
 ]
