@@ -20,7 +20,6 @@ from sklearn_gkd._common.targets import has_target
 __all__ = [
     "DistillationLoss",
     "LabelLoss",
-    "LossWeights",
     "QuantityDistillationLoss",
     "QuantityLoss",
     "distance",

@@ -366,13 +366,14 @@ class NetEstimator(CallbackSupportMixin, BaseEstimator):
             )
         validate_columns(self, table, name, reset=kwargs["reset"])
         own_name, channels = type(self).__name__, self._channels(table, name)
-        n_channels = "" if channels is None else f"n_channels={channels}"
+        n_channels, more = f"n_channels={channels}", ""
+        if channels is None:
+            n_channels, more = "", " A table of several bands a date needs n_channels."
         check_finite(
             checked[0] if "y" in kwargs else checked,
             name,
             f"{own_name} needs complete series: fill the gaps first, for instance by "
-            f"make_pipeline(eo.GapFiller({n_channels}), {own_name}({n_channels})). A table of "
-            "several bands a date needs n_channels.",
+            f"make_pipeline(eo.GapFiller({n_channels}), {own_name}({n_channels})).{more}",
         )
         return checked
 
