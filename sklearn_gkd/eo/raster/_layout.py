@@ -4,6 +4,7 @@ import glob
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -209,8 +210,12 @@ def check_days_of_names(paths: Sequence[Sequence[str]], times: np.ndarray) -> No
 
 
 def _days_of_names(paths: Iterable[str]) -> set[np.datetime64]:
-    names = map(os.path.basename, paths)
-    return {_day_of(match, name) for name in names for match in IN_DESCRIPTION.finditer(name)}
+    days = set()
+    for name in map(os.path.basename, paths):
+        for match in IN_DESCRIPTION.finditer(name):
+            with suppress(ValueError):  # a number that is no day, as 20160230
+                days.add(_day_of(match, name))
+    return days
 
 
 def _band_of(name: str, bands: Sequence[str], said: Collection[str]) -> str | None:

@@ -231,6 +231,8 @@ def test_names_of_files_in_another_order_than_dates_are_told(tif, images):
     check(open_stack(paths, DATES, BANDS), images)
     with pytest.raises(ValueError, match=rf"20160220.tif stands where {DATES[0]} belongs"):
         open_stack(paths[::-1], DATES, BANDS)
+    numbered = [tif(f"{path.stem}_20160230.tif", images[t]) for t, path in enumerate(paths)]
+    check(open_stack(numbered, DATES, BANDS), images)
     later = ["2016-01-16", "2016-02-20", "2016-03-01"]  # names tell when a composite begins
     check(open_stack(paths, later, BANDS).assign_coords(time=np.array(DATES, "M8[ns]")), images)
 
