@@ -171,15 +171,7 @@ class Resample(SeriesTransformer):
         self._both_days()
 
     def _transform(self, series: np.ndarray) -> np.ndarray:
-        days, to_days = self._both_days()
-        before, after = _neighbours(~np.isnan(series))
-        last = np.searchsorted(days, to_days, side="right") - 1
-        first = np.searchsorted(days, to_days, side="left")
-        # A step of -1 and of T is that of no date: it stands before the first, and after the last.
-        before = np.insert(before, 0, -1, axis=1)[:, last + 1]
-        after = np.append(after, np.full_like(after[:, :1], len(days)), axis=1)[:, first]
-        row, _, channel = np.ix_(*map(np.arange, before.shape))
-        return _between(series, days, row, channel, before, after, to_days[:, None])
+        return interpolated(series, *self._both_days())
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return a name for each common date and channel: ``VV_2016-01-12``, or ``VV_d012``.
@@ -218,6 +210,18 @@ class Resample(SeriesTransformer):
                 "nothing to interpolate. For another year, give both as days of the season."
             )
         return days, to_days
+
+
+def interpolated(series: np.ndarray, days: np.ndarray, to_days: np.ndarray) -> np.ndarray:
+    """Return series (n, T, C) at other days, (n, T', C)."""
+    before, after = _neighbours(~np.isnan(series))
+    last = np.searchsorted(days, to_days, side="right") - 1
+    first = np.searchsorted(days, to_days, side="left")
+    # A step of -1 and of T is that of no date: it stands before the first, and after the last.
+    before = np.insert(before, 0, -1, axis=1)[:, last + 1]
+    after = np.append(after, np.full_like(after[:, :1], len(days)), axis=1)[:, first]
+    row, _, channel = np.ix_(*map(np.arange, before.shape))
+    return _between(series, days, row, channel, before, after, to_days[:, None])
 
 
 def _names_of(dates: Any) -> list[str]:

@@ -101,6 +101,8 @@ class _CloudMask(_OfSeries):
         cloudy = mask.isnan()
         for value in self.clouds:
             cloudy = cloudy | (mask.double() == value)
+        if all(value % 1 == 0 for value in self.clouds):
+            cloudy = cloudy | (mask != mask.round())
         others = torch.cat([series[:, :, : self.mask], series[:, :, self.mask + 1 :]], dim=2)
         return torch.where(cloudy[..., None], torch.nan, others)
 

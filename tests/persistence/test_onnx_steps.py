@@ -119,6 +119,7 @@ def test_every_transformer_has_a_module():
 def test_a_module_returns_the_same_bits_as_its_step(case, optical):
     step = TRANSFORMERS[case].set_params(n_channels=5)
     X = np.roll(optical.X, 3, axis=2) if case == "mask in the middle" else optical.X_new
+    X = X + np.float32(0.5) * (np.arange(len(X)) < 5)[:, None, None]  # between values of a mask
     tables = X.reshape(len(X), -1)
     module = as_module("step", step.fit(tables[:200]))
     assert np.isnan(X).any()

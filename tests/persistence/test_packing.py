@@ -170,7 +170,7 @@ def test_steps_before_a_teacher(case, view, series, optical, small, through_file
 @pytest.mark.parametrize("step", ["mask", "indices", "resampled"])
 def test_a_transformer_alone_before_a_teacher(step, series, small, through_file):
     transformer = {
-        "mask": CloudMask(0, clouds=(2900,)),
+        "mask": CloudMask(0, clouds=(2900.5,)),
         "indices": SpectralIndices(),
         "resampled": Resample(SIX_DAYS, TO_DATES),
     }[step]

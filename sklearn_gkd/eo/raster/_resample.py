@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._dates import are_days, as_dates, as_days
-from sklearn_gkd.eo._time import Resample
+from sklearn_gkd.eo._time import interpolated
 from sklearn_gkd.eo.raster._names import is_categorical
 from sklearn_gkd.eo.raster._pixels import masked_and_shifted
 from sklearn_gkd.eo.raster._stacks import CHUNK, TOLERANCE, check_stack, days_of_names
@@ -102,7 +102,8 @@ def resample_stack(
 def _interpolated(pixels: np.ndarray, days: np.ndarray, to_days: np.ndarray) -> np.ndarray:
     """Return pixels (..., T') from (..., T)."""
     series = pixels.reshape(-1, len(days), 1)
-    return Resample(days, to_days).fit_transform(series).reshape(*pixels.shape[:-1], -1)
+    found = interpolated(series, days.astype(np.float64), to_days.astype(np.float64))
+    return found.reshape(*pixels.shape[:-1], -1)
 
 
 def _wanted_days(dates: Any, days: np.ndarray, tolerance: float) -> np.ndarray:

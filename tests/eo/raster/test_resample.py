@@ -166,3 +166,6 @@ def test_dates_that_a_stack_does_not_cover(stack):
         with pytest.raises(ValueError, match=message):
             resample_stack(stack, dates)
     assert day(resample_stack(stack, ["2015-12-20"], tolerance=15)) == ["2015-12-20"]
+    alone = stack.isel(time=[0])
+    before = resample_stack(alone, ["2015-12-20"], tolerance=15)
+    np.testing.assert_array_equal(before, alone)
