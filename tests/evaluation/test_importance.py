@@ -222,6 +222,10 @@ def test_a_scorer_of_one_s_own_is_given_numbers_as_they_came(X):
         MeanOf().fit(X, y), X, y, by="band", scoring=squared_error, random_state=0
     )
     pd.testing.assert_frame_equal(found, expected)
+    taught = privileged_importance(
+        MeanOf(), X, y, X, by="band", cv=2, scoring=squared_error, random_state=0
+    )
+    assert (taught["importance"] == 0).all()
 
 
 def test_numbers_are_split_without_classes(X):
@@ -231,7 +235,9 @@ def test_numbers_are_split_without_classes(X):
 
 
 def squared_error(estimator, X, y):
-    return -np.mean((estimator.predict(X) - y) ** 2)
+    errors = estimator.predict(X) - y
+    assert errors.shape == (len(X),)
+    return -np.mean(errors**2)
 
 
 def test_what_ignores_x_priv_loses_nothing_by_it(X, y):
