@@ -1,8 +1,9 @@
-"""A map and a table of objects by a cluster of this machine: two workers beside one.
+"""A cluster of this machine, two workers beside one: maps, objects, searches, curves of labels.
 
-2,080 x 1,000 pixels, two blocks of a map (512 x 300 in short, of objects alone), 31 dates of VV and
-VH, a file each; fields of 10 x 10 pixels; the default student. A worker is a process of one thread.
-The bound is 2: all share one disk, one scheduler and one writer.
+2,080 x 1,000 pixels, two blocks of a map, 31 dates of VV and VH, a file each, and fields of 10 x 10
+pixels; a grid search of four candidates in two folds, and `label_efficiency` in two splits, of 600
+objects. In short, objects of 512 x 300 pixels alone. The default student, of few epochs. A worker
+is a process of one thread. The bound is 2: all share a disk, a scheduler, and a writer of maps.
 """
 
 import tempfile
@@ -11,16 +12,19 @@ from functools import partial
 from pathlib import Path
 
 import geopandas
+import joblib
 import measuring
 import numpy as np
 from bench_map import write_scene
 from distributed import Client, LocalCluster
 from measuring import Ratio
 from shapely import box
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_gkd import GKDClassifier
 from sklearn_gkd.datasets import make_sits
 from sklearn_gkd.eo.raster import object_series, open_stack, predict_map
+from sklearn_gkd.evaluation import label_efficiency
 
 
 def fields_of(height: int, width: int) -> geopandas.GeoDataFrame:
@@ -34,8 +38,23 @@ def fields_of(height: int, width: int) -> geopandas.GeoDataFrame:
 
 def on(client: Client, function) -> None:
     """Call a function while a cluster is the active one."""
-    with client.as_current():
+    with client.as_current(), joblib.parallel_config("dask"):
         function()
+
+
+def search(sits) -> None:
+    """Search for two weights of the loss."""
+    grid = {"beta": [0.5, 1], "gamma": [1, 5]}
+    clf = GKDClassifier(max_epochs=10, random_state=0)
+    GridSearchCV(clf, grid, cv=2, refit=False).fit(sits.X_s1, sits.y, X_priv=sits.X_s2)
+
+
+def curve(sits) -> None:
+    """Measure the score by the number of labels."""
+    clf = GKDClassifier(max_epochs=10)
+    label_efficiency(
+        clf, sits.X_s1, sits.y, sits.X_s2, n_labels=(50,), n_pairs=(100, 200), cv=2, random_state=0
+    )
 
 
 def main() -> None:
@@ -56,7 +75,11 @@ def main() -> None:
         stack = open_stack(write_scene(folder, sits, height, width), sits.dates_s1, sits.bands_s1)
         write = partial(predict_map, clf, stack, folder / "map.tif", progress=False)
         average = partial(object_series, stack, fields_of(height, width))
-        calls = {"object_series": average} | ({} if args.short else {"predict_map": write})
+        calls = {"object_series": average}
+        if not args.short:
+            some = make_sits(600, random_state=0)
+            calls |= {"predict_map": write, "GridSearchCV": partial(search, some)}
+            calls["label_efficiency"] = partial(curve, some)
         functions = {
             f"{name}, {n} worker(s)": partial(on, client, call)
             for name, call in calls.items()

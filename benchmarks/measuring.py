@@ -91,6 +91,11 @@ def _status(field: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
+def under_limit(limit: int, added: int) -> float:
+    """Return a limit over the bytes that a call added: 2 at most, as less is noise."""
+    return limit / max(added, limit / 2)
+
+
 def report(benchmark: str, ratios: list[Ratio], args: argparse.Namespace) -> None:
     """Print the ratios, and save them or compare them with what is committed."""
     form = "short" if args.short else "full"

@@ -53,6 +53,12 @@ def test_functions_take_turns():
     assert measuring.in_turns({"given": lambda: 7.0}, 3) == {"given": 7.0}
 
 
+def test_memory_that_noise_makes_is_no_gain():
+    assert measuring.under_limit(100, 200) == 0.5
+    assert measuring.under_limit(100, 80) == 1.25
+    assert measuring.under_limit(100, 0) == measuring.under_limit(100, 30) == 2
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_added_is_what_a_call_takes():
     # In a process of its own: in this one, other tests may have left memory that is used again.
