@@ -76,9 +76,10 @@ def check_finite(
 
 def check_precision(given: Any, table: np.ndarray, name: str) -> None:
     """Raise a ValueError where the table, in float32, has lost what tells a column's rows apart."""
-    largest = np.maximum(-table.min(axis=0), table.max(axis=0))
+    low, high = table.min(axis=0), table.max(axis=0)
+    largest = np.maximum(-low, high)
     with np.errstate(over="ignore"):
-        coarse = np.flatnonzero(np.ptp(table, axis=0) < LEVELS * np.spacing(largest))
+        coarse = np.flatnonzero(high - low < LEVELS * np.spacing(largest))
     if len(coarse) == 0:
         return
     exact = np.asarray(safe_indexing(given, coarse, axis=1), dtype=np.float64)

@@ -28,7 +28,7 @@ def read_channels(
     """
     columns = [] if names is None else list(names)
     parts = [part for part in map(BAND_AND_DATE.fullmatch, columns) if part]
-    if len(parts) < len(columns):
+    if not parts or len(parts) < len(columns):
         if parts and n_channels is None:
             first = next(column for column in columns if not BAND_AND_DATE.fullmatch(column))
             warn(
@@ -36,8 +36,6 @@ def read_channels(
                 "as a step of its own. Leave these out, so that the names tell bands and dates, or "
                 f"set {parameter}=1."
             )
-        return n_channels
-    if not columns:
         return n_channels
     found = [(part[1], part[2] or part[3]) for part in parts]
     bands, dates = ({one[i]: None for one in found} for i in (0, 1))
