@@ -190,6 +190,8 @@ class SpectralIndices(SeriesTransformer):
                 f"offset has shape {np.shape(self.offset)}. Give a number, or {series.shape[1]}, "
                 "one for each date."
             )
+        if not np.isfinite(np.asarray(self.offset, dtype=float)).all():
+            raise ValueError(f"offset is {self.offset!r}. Give finite numbers.")
         self._channels_of_indices()
 
     def _transform(self, series: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import maximum_filter, uniform_filter
 
 from sklearn_gkd._common.compat import Interval, validate_params
 from sklearn_gkd._common.series import as_array
@@ -126,7 +126,9 @@ def despeckle(stack: Any, window: int = 7) -> np.ndarray:
     local = (1, window, window)
     share = uniform_filter(observed.astype(stack.dtype), local, mode="nearest")
     sums = uniform_filter(np.where(observed, stack, 0), local, mode="nearest")
-    means = sums / np.where(share > 0, share, np.nan)
+    # Exactly 0 where all is 0: running sums leave rounding there, of either sign.
+    lit = maximum_filter(np.where(observed, stack, 0), local, mode="nearest") > 0
+    means = np.where(lit, sums, 0) / np.where(share > 0, share, np.nan)
     ratios = np.divide(stack, means, out=np.ones_like(stack), where=means > 0)
     ratios[~observed] = 0
     n_dates = observed.sum(axis=0)

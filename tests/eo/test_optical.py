@@ -98,6 +98,8 @@ def test_an_offset_for_each_date():
     np.testing.assert_array_equal(found, np.reshape(expected, (1, 6)))
     with pytest.raises(ValueError, match=r"offset has shape \(3,\)\. Give a number, or 2"):
         SpectralIndices(bands=["B4", "B8"], offset=[0, 1, 2]).fit(X)
+    with pytest.raises(ValueError, match=r"offset is nan. Give finite numbers"):
+        SpectralIndices(bands=["B4", "B8"], offset=np.nan).fit(X)
 
 
 def test_names_of_indices():

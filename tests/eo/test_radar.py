@@ -67,3 +67,14 @@ def test_masked_values_are_missing():
     np.testing.assert_array_equal(to_decibel(masked), [[[0, -10], [np.nan, 10]]])
     np.testing.assert_array_equal(from_decibel(masked), from_decibel(missing))
     np.testing.assert_array_equal(despeckle(masked), despeckle(missing))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_despeckle_does_not_depend_on_the_side_of_zeros(dtype):
+    stack = np.random.default_rng(0).gamma(4, 0.25, (2, 40, 40)).astype(dtype)
+    stack[0] *= 1000
+    stack[0, :, 20:] = 0  # beyond the swath, as Sentinel-1's GRD has it
+    filtered = despeckle(stack)
+    assert (filtered >= 0).all()
+    mirrored = despeckle(stack[:, :, ::-1])[:, :, ::-1]
+    np.testing.assert_allclose(filtered, mirrored, rtol=1e-4)

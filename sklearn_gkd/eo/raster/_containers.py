@@ -1,6 +1,7 @@
 """Containers: what odc-stac, stackstac, openEO or a netCDF file holds, as a stack."""
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,6 +98,8 @@ def _renamed(data: Any) -> Any:
 def _of_variables(data: xarray.Dataset, bands: Sequence[str] | None) -> xarray.DataArray:
     """Return the variables that are images, as bands."""
     images = {name: of for name, of in data.data_vars.items() if {"y", "x"} <= set(of.dims)}
+    if bands is None or not set(bands) <= set(images):
+        images = {_said_of(name, image): image for name, image in images.items()}
     names = list(images) if bands is None else _known(bands, list(images))
     if not names:
         raise ValueError("data has no variable with dimensions x and y.")
@@ -115,6 +118,12 @@ def _of_variables(data: xarray.Dataset, bands: Sequence[str] | None) -> xarray.D
     known = [known_values(images[name]) for name in names]
     joined = xarray.concat(known, "band", coords="minimal", compat="override", join="exact")
     return joined.assign_coords(band=[str(name) for name in names])
+
+
+def _said_of(name: Any, image: xarray.DataArray) -> Any:
+    """Return the name of a variable or, where rioxarray only numbered it, what it says it is."""
+    numbered = re.fullmatch(r"band_\d+", str(name))
+    return (numbered and image.attrs.get("long_name")) or name
 
 
 def _is_of_zarr(variable: xarray.DataArray) -> bool:

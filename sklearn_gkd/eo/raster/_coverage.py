@@ -47,7 +47,7 @@ class Coverage(NamedTuple):
 
 def coverage_of(stack: xarray.DataArray, polygons: Polygons, size: int) -> Coverage:
     """Return which pixels each object covers; warn of those that cover none."""
-    shapes = usable_shapes(polygons, stack.rio.crs)
+    shapes = usable_shapes(polygons, stack)
     areal = np.flatnonzero(shapes.geom_type.isin(POLYGONS))
     points = np.flatnonzero(shapes.geom_type.isin(POINTS))
     parts = [_of_polygons(stack, shapes, areal), _of_points(stack, shapes, points, size)]
@@ -57,8 +57,9 @@ def coverage_of(stack: xarray.DataArray, polygons: Polygons, size: int) -> Cover
     return coverage
 
 
-def usable_shapes(polygons: Polygons, crs: Any) -> geopandas.GeoSeries:
-    """Return polygons and points in a CRS; warn of empty and invalid ones, which become None."""
+def usable_shapes(polygons: Polygons, stack: xarray.DataArray) -> geopandas.GeoSeries:
+    """Return polygons and points in a stack's CRS; warn of empty and invalid ones: None."""
+    crs = stack.rio.crs
     if polygons.crs is None:
         raise ValueError("polygons have no CRS. Give them one: polygons.set_crs(32630).")
     check_index(polygons)
@@ -76,7 +77,17 @@ def usable_shapes(polygons: Polygons, crs: Any) -> geopandas.GeoSeries:
     warn_of("empty", names[empty])
     warn_of("invalid (mend them by polygons.set_geometry(polygons.make_valid()))", names[invalid])
     shapes[empty | invalid] = None
-    return shapes
+    return _with_longitudes_of(stack, shapes)
+
+
+def _with_longitudes_of(
+    stack: xarray.DataArray, shapes: geopandas.GeoSeries
+) -> geopandas.GeoSeries:
+    """Return shapes whose longitudes are those of a stack, where it goes beyond 180 degrees."""
+    left, _, right, _ = stack.rio.bounds()
+    if not stack.rio.crs.is_geographic or right <= 180:
+        return shapes
+    return shapes.where(~(shapes.bounds["maxx"] <= left), shapes.translate(360))
 
 
 def means_of(

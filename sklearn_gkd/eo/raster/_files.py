@@ -34,10 +34,12 @@ class ImageFile:
     grid : Grid
     bands : tuple of int
         Their numbers in the file, from 1.
+    said : tuple of str or None
+        What the file calls each.
     nodata : float or None
         A value that is no data as well, before scale and offset.
-    of_flags : tuple of bool
-        Which bands hold flags, where 0 is not "no data".
+    with_zero : tuple of bool
+        In which bands 0 is not "no data", as of flags.
     alpha : int or None
         The band that is 0 where there is no data, where the file has one.
     """
@@ -46,8 +48,9 @@ class ImageFile:
     file: "CachingFileManager[rasterio.DatasetReader]"  # older xarray's is not generic
     grid: Grid
     bands: tuple[int, ...]
+    said: tuple[str | None, ...]
     nodata: float | None
-    of_flags: tuple[bool, ...]
+    with_zero: tuple[bool, ...]
     alpha: int | None
 
     def read(self, window: Window) -> np.ndarray:
@@ -60,7 +63,7 @@ class ImageFile:
                 missing |= file.read(self.alpha, window=window) == 0
             for number, band in enumerate(self.bands):
                 # What a mask leaves may still hold the value that means no data.
-                zero = 0 if self.of_flags[number] else None
+                zero = 0 if self.with_zero[number] else None
                 for nodata in (self.nodata, file.nodatavals[band - 1]):
                     if nodata not in (None, zero):
                         missing[number] |= _equals(stored[number], nodata)
@@ -69,13 +72,14 @@ class ImageFile:
             scales = np.array([file.scales[band - 1] for band in self.bands])
             offsets = np.array([file.offsets[band - 1] for band in self.bands])
             name = file.name
-        if (scales != 1).any() or (offsets != 0).any():
-            stored = stored * scales[:, None, None] + offsets[:, None, None]
-        elif _may_be_rounded(stored.dtype) and _exceeds(stored, missing):
+        scaled = (scales != 1) | (offsets != 0)
+        if _may_be_rounded(stored.dtype) and _exceeds(stored[~scaled], missing[~scaled]):
             raise ValueError(
                 f"{name} has whole numbers beyond {LARGEST}, which float32 would round: flags of "
                 "many bits, for instance. Write the bits that you need to a file of uint16."
             )
+        if scaled.any():
+            stored = stored * scales[:, None, None] + offsets[:, None, None]
         if stored.dtype.kind == "f":
             stored[missing] = np.nan  # float32 may not hold what means no data
         images = stored.astype(np.float32)

@@ -102,9 +102,10 @@ class Grid:
     def place_in(self, other: "Grid") -> tuple[int, int] | None:
         """Return row and column of the first pixel in another grid that has the same pixels.
 
-        None where they are of another CRS or size, or lie between those of the other.
+        None where they are of another CRS or size, or lie between those of the other, or where one
+        has longitudes as to 360 degrees, and so may show again what lies at another place.
         """
-        if self.crs != other.crs:
+        if self.crs != other.crs or _goes_beyond_180(self) != _goes_beyond_180(other):
             return None
         ends = [(0, 0), (self.width, self.height)]
         pixels = [_point(~other.transform, *_point(self.transform, *end)) for end in ends]
@@ -230,7 +231,7 @@ def _window_under(source: Grid, target: Grid, window: Window) -> Window | None:
     bounds = windows.bounds(window, target.transform)
     left, bottom, right, top = transform_bounds(target.crs, source.crs, *bounds)
     whole = Window(0, 0, source.width, source.height)
-    across = left > right or _goes_beyond_180(source)
+    across = left > right or _goes_beyond_180(source) or _goes_beyond_180(target)
     if across or not np.isfinite([left, bottom, right, top]).all():
         return whole  # beyond what a projection shows, or across its edge
     corners = [_point(~source.transform, x, y) for x in (left, right) for y in (bottom, top)]

@@ -26,6 +26,8 @@ IN_DESCRIPTION = re.compile(
     rf"|(?P<of_year>{YEAR_MONTH_DAY[0]}(?:[0-2]\d\d|3[0-5]\d|36[0-6])))(?!\d)"  # MODIS, HLS
 )
 
+STEP = re.compile(r"(?<![A-Za-z0-9.])\d+(?![A-Za-z0-9.])")  # the number of a date: B4_10
+
 Layers = tuple[np.ndarray, list[str], list[list[int]]]
 
 
@@ -147,6 +149,7 @@ def layers_of_file(
         )
     order = np.arange(len(parts)).reshape(shape)
     if [names.count(band) for band in bands] == [shape[0]] * shape[1]:
+        _check_steps(path, descriptions, names)
         order = np.argsort([bands.index(name or "") for name in names], kind="stable")
         order = order.reshape(shape[::-1]).T
     elif dated:
@@ -155,6 +158,21 @@ def layers_of_file(
             if any(parts[number][0] != day for number in of_date):
                 raise ValueError(f"{path} does not have {shape[1]} bands of {day}.")
     return times, bands, (order + 1).tolist()
+
+
+def _check_steps(
+    path: Any, descriptions: Sequence[str | None], names: Sequence[str | None]
+) -> None:
+    """Raise an error where the descriptions of a band number its dates in another order."""
+    for band in dict.fromkeys(names):
+        said = [text or "" for text, name in zip(descriptions, names, strict=True) if name == band]
+        found = [STEP.findall(text) for text in said]
+        steps = [int(numbers[0]) for numbers in found if len(numbers) == 1]
+        if len(set(steps)) == len(said) and steps != sorted(steps):
+            raise ValueError(
+                f"{path} numbers the dates of {band} in another order than it has them: {said}. "
+                "Write its bands in the order of time, as of texts that are sorted they are not."
+            )
 
 
 def _by_description(

@@ -13,9 +13,13 @@ BESIDE_RADAR = re.compile(
     r"(SIGMA|GAMMA|BETA)(0|NOUGHT)?|BACKSCATTER"
 )
 
-FLAGS = re.compile(r"[A-Z]*QA\d*|QI|QC\d*|UDM2?|FLAGS?|[A-Z]*MASK|CLM")
+FLAGS = re.compile(r"[A-Z]*QA\d*|QI|QC\d*|UDM2?|FLAGS?|[A-Z]*MASK|CLM|CLASSI")
 
-CLASSES = re.compile(r"SCL|CLASSI(FICATION)?|CLASS(ES)?|LANDCOVER")
+SKY = frozenset(["CLOUD", "CLOUDS", "SHADOW", "SHADOWS", "HAZE", "CLEAR", "SNOW"])
+
+PROBABILITIES = re.compile(r"CLP|CLD|[A-Z]*PRB|[A-Z]*PROB|PROBABILITY|PROBABILITIES")
+
+CLASSES = re.compile(r"SCL|CLASSIFICATION|CLASS(ES)?|LANDCOVER")
 
 CLOUDS_OF_SCL = (0, 1, 3, 8, 9, 10)  # no data, defective, shadow, clouds, cirrus
 
@@ -42,9 +46,19 @@ def is_categorical(name: str) -> bool:
 
 
 def holds_flags(name: str) -> bool:
-    """Return whether a band holds flags, of which 0 is none, and not "no data": QA60, a mask."""
+    """Return whether a band holds flags, of which 0 is none: QA60, a mask, cloud_shadow."""
     words = _words(name)
-    return words in (["CLOUD"], ["CLOUDS"]) or any(map(FLAGS.fullmatch, words))
+    return (bool(words) and SKY.issuperset(words)) or any(map(FLAGS.fullmatch, words))
+
+
+def holds_probabilities(name: str) -> bool:
+    """Return whether a band holds probabilities, in which thresholds may be sought: CLP."""
+    return any(map(PROBABILITIES.fullmatch, _words(name)))
+
+
+def zero_is_valid(name: str) -> bool:
+    """Return whether 0 in a band is a value, no flag or surely not, and never "no data"."""
+    return holds_flags(name) or holds_probabilities(name)
 
 
 def clouds_of(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -82,6 +96,25 @@ def check_file_name(path: str, name: str, names: Sequence[str]) -> None:
             f"{path} stands where {name} belongs, but by its name it is {others[0]}. Give the "
             f"files of a date in the order of bands: {list(names)}."
         )
+
+
+def check_same_order(
+    path: str, said: Sequence[str | None], first: str, first_said: Sequence[str | None]
+) -> None:
+    """Raise an error where files of the same bands name them in another order, however they do."""
+    one, other = ([_undated(name) for name in names] for names in (first_said, said))
+    for name, of_first in zip(other, one, strict=True):
+        if name and name != of_first and name in one:
+            raise ValueError(
+                f"{path} has its bands in another order, {list(said)}, than {first}, "
+                f"{list(first_said)}. Give the files of each date by band, or write them in one "
+                "order."
+            )
+
+
+def _undated(name: str | None) -> tuple[str, ...]:
+    """Return the words of a name, without those of digits, such as a date's."""
+    return tuple(word for word in _words(name or "") if not re.match(r"\d+(T\d+)?$", word))
 
 
 def _contradicts(description: str, name: str, names: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import combinations
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,11 @@ from sklearn_gkd.eo.raster._layout import (
 from sklearn_gkd.eo.raster._names import (
     check_descriptions,
     check_file_name,
-    holds_flags,
+    check_same_order,
+    holds_probabilities,
     is_categorical,
     is_radar,
+    zero_is_valid,
 )
 from sklearn_gkd.eo.raster._stacks import CHUNK, INTENSITY, check_stack
 
@@ -174,6 +177,9 @@ def _open_dates(
     check_days_of_names([[file.path for tile in of for file in tile] for of in files], times)
     for tiles, time in zip(files, as_text(times), strict=True):
         _check_tiles(tiles, time)
+        for tile in tiles:
+            first = files[0][0]
+            check_same_order(tile[0].path, _said_by(tile), first[0].path, _said_by(first))
     return files, times, names
 
 
@@ -223,6 +229,15 @@ def _check_tiles(tiles: tuple[Tile, ...], time: str) -> None:
                 "that lie side by side. Make two stacks of two acquisitions on a day, one for "
                 "each orbit, or give a file for each band."
             )
+
+
+def _said_by(tile: Tile) -> list[str | None]:
+    """Return the description of each band, or the name of the file that has it alone."""
+    return [
+        name or (Path(file.path).stem if len(file.bands) == 1 else None)
+        for file in tile
+        for name in file.said
+    ]
 
 
 def _names_in(of_date: Any) -> list[str]:
@@ -280,9 +295,16 @@ class _OpenFile:
             )
         said = [self.file.descriptions[number - 1] for number in numbers]
         check_descriptions(self.path, said, names)
-        of_flags = tuple(map(holds_flags, names))
+        with_zero = tuple(map(zero_is_valid, names))
         return ImageFile(
-            self.path, self.manager, self.grid, tuple(numbers), nodata, of_flags, self.alpha
+            self.path,
+            self.manager,
+            self.grid,
+            tuple(numbers),
+            tuple(said),
+            nodata,
+            with_zero,
+            self.alpha,
         )
 
 
@@ -329,5 +351,8 @@ def _resampling_of(bands: list[str], resampling: str | Mapping[str, str]) -> tup
                 f"be interpolated. Give one of {FOR_CLASSES}, or call the band otherwise."
             )
     return tuple(
-        of_bands.get(band, "nearest" if is_categorical(band) else default) for band in bands
+        of_bands.get(
+            band, "nearest" if is_categorical(band) or holds_probabilities(band) else default
+        )
+        for band in bands
     )

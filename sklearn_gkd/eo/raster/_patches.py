@@ -131,7 +131,7 @@ def object_patches(
     size = int(size)
     stack = masked_and_shifted(check_stack(stack), mask, mask_values, mask_bits, offset)
     refuse_classes(stack["band"].to_numpy().tolist())
-    shapes = usable_shapes(polygons, stack.rio.crs)
+    shapes = usable_shapes(polygons, stack)
     starts = _starts(stack, shapes, size)
     reached = _reach(starts, size, (0, 0), stack.shape[2:])
     shown = _shown(stack, shapes, starts, size)

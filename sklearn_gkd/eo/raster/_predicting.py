@@ -141,7 +141,8 @@ def predict_numbers(estimator: Any, table: np.ndarray, names: Any = None) -> np.
     numbers = np.zeros(len(table), dtype=int)
     if usable.any():
         predicted = estimator.predict(_rows(table, usable, names))
-        numbers[usable] = np.searchsorted(estimator.classes_, predicted) + 1
+        # CatBoost's are (n, 1).
+        numbers[usable] = np.searchsorted(estimator.classes_, np.ravel(predicted)) + 1
     return numbers
 
 
@@ -220,7 +221,7 @@ def _takes_gaps(estimator: Any, n_columns: int, names: Any) -> bool:
     predict = getattr(estimator, "predict_proba", estimator.predict)
     try:
         return not pd.isna(predict(row)).any()  # a net that checks nothing returns NaN
-    except ValueError:
+    except Exception:  # whatever an estimator says to a row that it cannot predict
         return False
 
 

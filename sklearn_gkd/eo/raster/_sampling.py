@@ -220,7 +220,11 @@ class _Places:
 
 def _metric(stack: xarray.DataArray) -> Any:
     """Return the CRS of a stack if it is in metres on the ground, or the UTM zone of its middle."""
-    outline = geopandas.GeoSeries([shapely.box(*stack.rio.bounds())], crs=stack.rio.crs)
+    left, bottom, right, top = stack.rio.bounds()
+    # UTM zones are of longitudes up to 180.
+    turns = 360 if stack.rio.crs.is_geographic and left + right > 360 else 0
+    box = shapely.box(left - turns, bottom, right - turns, top)
+    outline = geopandas.GeoSeries([box], crs=stack.rio.crs)
     if outline.crs.is_projected:
         middle = outline.centroid
         [place] = middle.to_crs(4326)

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn_gkd._common.files import missing_extra
 from sklearn_gkd.eo._dates import as_dates, as_text
 from sklearn_gkd.eo.raster._grids import Grid
-from sklearn_gkd.eo.raster._names import holds_flags
+from sklearn_gkd.eo.raster._names import zero_is_valid
 
 with missing_extra("geo", "sklearn_gkd.eo.raster"):
     import xarray
@@ -99,9 +99,21 @@ def _centred(stack: xarray.DataArray) -> xarray.DataArray:
     columns, rows = (stack["x"] - left) / across, (stack["y"] - top) / down
     corners = all((abs(steps - steps.round()) < 0.1).all() for steps in (columns, rows))
     same_size = all((abs(steps.diff(steps.dims[0]) - 1) < 0.1).all() for steps in (columns, rows))
+    if not same_size and _is_thinned(stack["x"], across):
+        raise ValueError(
+            "stack has an attribute transform of other pixels than its x: whether x and y are of "
+            "corners or of centres cannot be told. Call as_stack before coarsen or a step in isel; "
+            "or, where they are centres, leave the attribute out: del stack.attrs['transform']."
+        )
     if not (corners and same_size):
         return stack
     return stack.assign_coords(x=stack["x"] + across / 2, y=stack["y"] + down / 2)
+
+
+def _is_thinned(x: xarray.DataArray, width: float) -> bool:
+    """Return whether pixels are several times as wide as a width."""
+    times = x.diff(x.dims[0]).to_numpy() / width
+    return len(times) > 0 and bool((times > 1.5).all() and (abs(times - times.round()) < 0.1).all())
 
 
 def known_values(stack: xarray.DataArray) -> xarray.DataArray:
@@ -119,13 +131,13 @@ def known_values(stack: xarray.DataArray) -> xarray.DataArray:
             f"is of {stack.dtype}: it cannot be told whether they were applied. Apply them if not "
             "(mask_and_scale=True), and leave them out: stack.drop_attrs(deep=False)."
         )
-    flags, known = _flags_in(stack), np.isfinite(stack)
+    valid, known = _where_zero_is_valid(stack), np.isfinite(stack)
     for nodata in _nodata_of(stack, stored):
-        known &= (stack != nodata) | (flags & (nodata == 0))
+        known &= (stack != nodata) | (valid & (nodata == 0))
     dtype = np.result_type(stack.dtype, np.float32)
     values = stack.astype(dtype).where(known)
     if not stored and any(stack.encoding.get(name) == 0 for name in NODATA):
-        values = values.where(known | ~flags, 0)  # what decoding made NaN
+        values = values.where(known | ~valid, 0)  # what decoding made NaN
     if (scale, offset) != (1, 0):
         values = (values.astype(np.float64) * scale + offset).astype(dtype)
     return values.drop_attrs(deep=False)
@@ -140,11 +152,12 @@ def _nodata_of(stack: xarray.DataArray, stored: bool) -> set[float]:
         return {*values, *values.astype(np.float32).astype(np.float64)}
 
 
-def _flags_in(stack: xarray.DataArray) -> xarray.DataArray:
-    """Return which bands, or whether a variable, holds flags, where 0 is not "no data"."""
+def _where_zero_is_valid(stack: xarray.DataArray) -> xarray.DataArray:
+    """Return in which bands, or whether in a variable, 0 is not "no data"."""
     if "band" not in stack.dims:
-        return xarray.DataArray(holds_flags(str(stack.name)))
-    return xarray.DataArray([holds_flags(name) for name in stack["band"].to_numpy()], dims="band")
+        return xarray.DataArray(zero_is_valid(str(stack.name)))
+    valid = [zero_is_valid(name) for name in stack["band"].to_numpy()]
+    return xarray.DataArray(valid, dims="band")
 
 
 def column_names(stack: xarray.DataArray, indices: Sequence[str] = ()) -> list[str]:

@@ -109,6 +109,12 @@ def test_an_array_as_stackstac_gives_it(where):
         attrs={"transform": Affine(10, 0, 500_000, 0, -10, 5_000_000), "resolution": 10.0},
     )
     check(as_stack(data))
+    for thinned in (
+        data.coarsen(x=2, y=2, boundary="trim").mean(),
+        data.isel(x=slice(None, None, 2), y=slice(None, None, 2)),
+    ):
+        with pytest.raises(ValueError, match=r"transform of other pixels.*Call as_stack before"):
+            as_stack(thinned)
     part = as_stack(data.isel(x=slice(1, 3)))
     assert part.rio.transform() == Affine(10, 0, 500_010, 0, -10, 5_000_000)
 
@@ -303,3 +309,12 @@ def test_a_stack_stays_what_it_is(fields):
     pd.testing.assert_frame_equal(
         object_series(as_stack(stack), fields, mask="SCL"), object_series(stack, fields, mask="SCL")
     )
+
+
+def test_variables_that_rioxarray_numbers_are_called_by_their_long_names():
+    data = odc().rename(red="band_1", SCL="band_2")
+    data["band_1"].attrs["long_name"] = "red"
+    data["band_2"].attrs["long_name"] = "SCL"
+    check(as_stack(data))
+    check(as_stack(data, bands=["SCL", "red"]), ["SCL", "red"])
+    assert as_stack(data, bands=["band_1"]).band == ["band_1"]

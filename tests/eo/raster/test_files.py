@@ -261,3 +261,15 @@ def test_a_place_on_a_larger_grid_needs_no_warping(tif, monkeypatch):
     expected = np.full((8, 30), np.nan)
     expected[2:, 5:15] = image[:6]
     np.testing.assert_array_equal(stack[0, 0], expected)
+
+
+def test_flags_of_many_bits_beside_a_band_with_a_scale(tif):
+    image = np.array([[[3000, 3000]], [[2**26 + 1, 2**26]]], dtype="int32")
+    path = tif("a.tif", image, scales=(1e-4, 1))
+    with pytest.raises(ValueError, match=r"a.tif has whole numbers beyond 16777216"):
+        open_stack([path], DAY, ["B4", "QA"]).compute()
+    image[0] *= 10_000
+    image[1] = 1
+    path = tif("b.tif", image, scales=(1e-4, 1))
+    expected = [[[3000, 3000]], [[1, 1]]]
+    np.testing.assert_allclose(open_stack([path], DAY, ["B4", "QA"])[0], expected, rtol=1e-6)

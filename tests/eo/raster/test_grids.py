@@ -99,6 +99,17 @@ def test_longitudes_from_0_to_360(tif, zone, beyond):
     np.testing.assert_allclose(warped.ravel(), np.array(expected) + beyond, atol=0.01)
 
 
+@pytest.mark.parametrize("left", [0, 172])
+def test_longitudes_to_180_on_a_grid_beyond(tif, left):
+    degrees = np.broadcast_to(np.arange(-180, 180, dtype="float32") + 0.5, (180, 360))
+    world = tif("world.tif", degrees, from_origin(-180, 90, 1, 1), crs=4326)
+    n = 360 if left == 0 else 15
+    like = tif("like.tif", np.zeros((4, n), "float32"), from_origin(left, 5, 1, 1), crs=4326)
+    warped = open_stack([world], DAY, ["longitude"], like=like)[0, 0].to_numpy()
+    expected = (left + np.arange(n) + 0.5 + 180) % 360 - 180
+    np.testing.assert_allclose(warped[2], expected, atol=0.01)
+
+
 def test_rounding_makes_no_other_grid(tif):
     near = from_origin(500_000.0004, 5_000_000, 10, 10)
     one, other = (tif(f"{n}.tif", np.zeros((10, 10)), t) for n, t in enumerate((GRID, near)))

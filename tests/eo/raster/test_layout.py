@@ -251,3 +251,18 @@ def test_the_band_of_a_name_is_the_one_that_has_it_alone(tif, images):
     path = tif("edge.tif", images.reshape(6, 5, 4), said)
     with pytest.raises(ValueError, match="red"):
         open_stack(path, bands=["red"])
+
+
+@pytest.mark.parametrize("name", ["B4_{}", "{}_B4", "B4 {} of 12"])
+def test_dates_that_a_file_numbers_in_another_order_are_refused(tif, name):
+    steps = np.arange(1, 13)
+    days = np.datetime64("2020-01-01") + 10 * np.arange(12)
+    images = np.ones((12, 2, 2)) * steps[:, None, None]
+    said = [name.format(step) for step in steps]
+    path = tif("rising.tif", images, said)
+    np.testing.assert_array_equal(open_stack(path, days, ["B4"])[:, 0, 0, 0], steps)
+    if " " not in name:
+        for wrong in (sorted(said), said[::-1]):
+            path = tif("other.tif", images, wrong)
+            with pytest.raises(ValueError, match=r"other.tif numbers the dates of B4 in another"):
+                open_stack(path, days, ["B4"])

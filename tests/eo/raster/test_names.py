@@ -90,9 +90,42 @@ def test_which_bands_are_decibels(tif, name, in_power):
     ("name", "flags"),
     [
         *[(name, True) for name in ("QA60", "pixel_qa", "quality_flags", "QC", "UDM2", "cloud")],
+        *[(name, True) for name in ("cloud_shadow", "clear", "MSK_CLASSI_OPAQUE", "Shadows")],
         *[(name, True) for name in ("SummaryQA", "dataMask", "cloud_mask", "CLM", "state_1km_QA")],
-        *[(name, False) for name in ("B4", "cloud_probability", "CLP", "quality_aot", "aqua")],
+        *[(name, False) for name in ("B4", "cloud_probability", "CLP", "quality_aot", "aqua", "")],
     ],
 )
 def test_which_bands_hold_flags(name, flags):
     assert holds_flags(name) == flags
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "bands"),
+    [(("red", "nir"), ["B4", "B8"]), (("co", "cross 20200113"), ["VV", "VH"])],
+)
+def test_files_of_dates_that_name_their_bands_in_another_order(tif, descriptions, bands):
+    images = np.zeros((2, 10, 10))
+    files = [
+        tif(f"{i}.tif", images, descriptions=descriptions[::step]) for i, step in ((0, 1), (1, -1))
+    ]
+    days = ["2020-01-01", "2020-01-11"]
+    with pytest.raises(ValueError, match=r"1.tif has its bands in another order, .*than .*0.tif"):
+        open_stack(files, days, bands)
+    assert open_stack([files[0], files[0]], days, bands).shape == (2, 2, 10, 10)
+    one, other = (tif(f"S2_{name.split()[0]}.tif", images[0]) for name in descriptions)
+    with pytest.raises(ValueError, match="has its bands in another order"):
+        open_stack([[one, other], [other, one]], days, bands)
+
+
+@pytest.mark.parametrize("name", ["CLP", "MSK_CLDPRB_20m", "cloud_probability", "prob_rye"])
+def test_a_probability_of_0_is_one(tif, like, name):
+    image = np.array([[[100, 200]], [[0, 60]]], dtype="uint8")
+    path = tif("a.tif", np.repeat(np.repeat(image, 10, 1), 5, 2), nodata=0)
+    fields = geopandas.GeoDataFrame(
+        geometry=[box(500_000, 4_999_900, 500_100, 5_000_000)], crs=32631
+    )
+    for options in ({}, {"like": like}):  # which would interpolate what is no probability
+        stack = open_stack([path], DAY, ["B4", name], nodata=0, **options)
+        table = object_series(stack, fields, mask=name, mask_values=range(40, 101))
+        np.testing.assert_allclose(table, [[100]], atol=6)
+    np.testing.assert_allclose(object_series(stack, fields).iloc[0, 1], 30, atol=2)

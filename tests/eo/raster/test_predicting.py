@@ -139,3 +139,19 @@ def test_measures_need_probabilities():
     refuse_options_of_probabilities(LogisticRegression(), confidence="a.tif")
     with pytest.raises(ValueError, match="confidence was given, but LinearSVC has no predict_pr"):
         refuse_options_of_probabilities(LinearSVC(), confidence="a.tif")
+
+
+def test_classes_as_a_column_and_any_error_of_a_row_with_gaps(X, y):
+    class Column(LogisticRegression):
+        def predict(self, X):
+            return super().predict(X)[:, None]
+
+        def predict_proba(self, X):
+            if np.isnan(X).any():
+                raise RuntimeError("no values")
+            return super().predict_proba(X)
+
+    gaps = X.copy()
+    gaps[0, 0] = np.nan
+    expected = predict_numbers(LogisticRegression().fit(X, y), gaps)
+    np.testing.assert_array_equal(predict_numbers(Column().fit(X, y), gaps), expected)

@@ -205,3 +205,15 @@ def test_images_without_such_places(radar, optical, fields):
         sample_pairs(radar, optical, 10, like=large)
     with pytest.raises(ValueError, match="'n' parameter"):
         sample_pairs(radar, optical, 0)
+
+
+@pytest.mark.parametrize("left", [358.5, 179.8])
+def test_longitudes_beyond_180(left):
+    x, y = left + 0.01 * (np.arange(60) + 0.5), 43 - 0.01 * (np.arange(40) + 0.5)
+    images = np.broadcast_to(x, (1, 1, 40, 60)) * np.ones((1, 1, 40, 1))
+    times = np.array(["2020-01-01"], dtype="datetime64[ns]")
+    coords = {"time": times, "band": ["B4"], "y": y, "x": x}
+    stack = xarray.DataArray(images, coords, ("time", "band", "y", "x")).rio.write_crs(4326)
+    pairs = sample_pairs(stack, stack, 20, random_state=0)
+    places = pairs.polygons.centroid.to_crs(4326).x.to_numpy() % 360
+    np.testing.assert_allclose(np.ravel(pairs.X_unlabeled), places, atol=0.006)
