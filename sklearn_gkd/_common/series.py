@@ -6,6 +6,7 @@ by row: column ``(h * W + w) * C + c``.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
@@ -27,6 +28,9 @@ NO_ARRAYS: dict[type, str] = {
     os.PathLike: ": read the file first, for instance by datasets.load_sits",
 }
 """What is no array, and the remedy."""
+
+OF_TIME = re.compile("date|duration|time", re.IGNORECASE)
+"""How the names of dtypes begin that hold dates or durations."""
 
 
 class Scaling(NamedTuple):
@@ -111,9 +115,21 @@ def refuse_masked(values: Any, name: str) -> None:
         )
 
 
+def refuse_dates(values: Any, name: str) -> None:
+    """Raise a ValueError where values are dates or durations, which have no unit as numbers."""
+    values = values if hasattr(values, "shape") else np.asarray(values)
+    dtypes = map(str, np.ravel(getattr(values, "dtypes", getattr(values, "dtype", ""))))
+    if any(map(OF_TIME.match, dtypes)):
+        raise ValueError(
+            f"{name} holds dates or durations. Give numbers, such as days: "
+            "(dates - np.datetime64('2020-01-01')) / np.timedelta64(1, 'D')."
+        )
+
+
 def as_table(X: Any, name: str) -> tuple[Any, Shape | None]:
     """Return X as a table, and its (T, C) if it came as 3-D (None otherwise)."""
     X = as_array(X, name)
+    refuse_dates(X, name)
     n_dimensions = len(X.shape)
     if n_dimensions in (1, 2):
         return X, None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_gkd._common.checks import naming
-from sklearn_gkd._common.series import as_column, refuse_masked
+from sklearn_gkd._common.series import as_column, refuse_dates, refuse_masked
 from sklearn_gkd.losses import (
     DistillationLoss,
     LabelLoss,
@@ -28,6 +28,8 @@ from sklearn_gkd.losses import (
 from sklearn_gkd.networks._architectures import Averages
 
 SMALLEST_PROBABILITY = 1e-7
+
+SMALLEST_SPREAD = 1e-140  # whose square has all its digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +266,11 @@ class Quantity:
             scale = np.sqrt(np.average((own - mean) ** 2, axis=0, weights=sample_weight))
         if not np.isfinite(scale).all():
             raise ValueError("y holds numbers so large that their squares overflow. Divide them.")
-        scale[scale <= 10 * np.finfo(scale.dtype).eps * np.abs(mean)] = 1.0
+        rounding = 10 * np.finfo(scale.dtype).eps * np.abs(mean)
+        farthest = np.abs(own - mean).max(axis=0)
+        if ((farthest > rounding) & (farthest < SMALLEST_SPREAD)).any():
+            raise ValueError("y holds numbers so alike that their squares vanish. Multiply them.")
+        scale[scale <= rounding] = 1.0
         shape = self.mean.shape
         quantity = replace(self, mean=mean.reshape(shape), scale=scale.reshape(shape))
         return quantity, quantity._scaled(numbers)
@@ -365,6 +371,7 @@ def as_numbers(y: Any, name: str) -> np.ndarray:
     """Return the numbers of rows, (n,) or (n, k), in double precision."""
     with naming(name):
         refuse_masked(y, name)
+        refuse_dates(y, name)
         return check_array(y, dtype=np.float64, ensure_2d=False, input_name=name)
 
 

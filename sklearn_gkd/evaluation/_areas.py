@@ -12,6 +12,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_gkd._common.checks import counted, naming
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.series import as_column
 
 
@@ -69,6 +70,7 @@ def area_adjusted(
     >>> round(estimates.accuracy, 3), round(estimates.classes.loc["crop", "area"])
     (0.954, 126)
     """
+    check_rows(y_true=y_true, y_pred=y_pred)
     y_true, y_pred = as_column(y_true, "y_true"), as_column(y_pred, "y_pred")
     with naming("y_true", "y_pred"):
         check_consistent_length(y_true, y_pred)

@@ -333,6 +333,9 @@ def _permuted(X: Any, columns: np.ndarray, order: np.ndarray) -> Any:
         for column in columns:
             permuted.isetitem(column, X.iloc[order, column].array)
         return permuted
+    if hasattr(X, "with_columns"):  # polars
+        names = [X.columns[column] for column in columns]
+        return X.with_columns(X[order].get_column(name) for name in names)
     table = np.array(X, subok=True).reshape(len(X), -1)
     table[:, columns] = table[order][:, columns]
     return table.reshape(X.shape)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel
 from tqdm.auto import tqdm
 
@@ -102,6 +103,11 @@ def check_estimator(estimator: Any) -> None:
             "priv_transformer."
         )
     estimator._validate_params()
+    if isinstance(estimator.teacher, FrozenEstimator):
+        raise ValueError(
+            "estimator has a FrozenEstimator as its teacher, which can be no control's, and may "
+            "know the rows that are held out. Give it unfitted: it is fitted in each split."
+        )
     if estimator.beta == 0 and estimator.gamma == 0:
         raise ValueError(
             "estimator has beta=0 and gamma=0: it has no teacher, and X_priv gains nothing. Set "

@@ -14,6 +14,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from sklearn_gkd._common.labels import check_rows
 from sklearn_gkd._common.splitting import hold_out
 
 LOSSES = ("log_loss", "brier", "rmse", "mae")
@@ -120,6 +121,7 @@ def scores(
     >>> round(measured["brier"], 3)
     0.35
     """
+    check_rows(y_true=y_true, y_pred=y_pred, y_proba=y_proba)
     measured = {
         "f_measure": float(f1_score(y_true, y_pred, average="weighted", zero_division=0)),
         "macro_f": float(f1_score(y_true, y_pred, average="macro", zero_division=0)),
@@ -170,6 +172,7 @@ def quantity_scores(y_true: Any, y_pred: Any) -> dict[str, float]:
     >>> quantity_scores([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 3.0])
     {'r2': 0.8, 'rmse': 0.5, 'mae': 0.25}
     """
+    check_rows(y_true=y_true, y_pred=y_pred)
     return {
         "r2": float(r2_score(y_true, y_pred)),
         "rmse": float(root_mean_squared_error(y_true, y_pred)),
@@ -198,5 +201,6 @@ def class_f_measures(y_true: Any, y_pred: Any, classes: Any) -> pd.Series:
     >>> class_f_measures(["a", "a", "b", "b"], ["a", "a", "b", "a"], ["a", "b"]).round(2).to_dict()
     {'a': 0.8, 'b': 0.67}
     """
+    check_rows(y_true=y_true, y_pred=y_pred)
     values = f1_score(y_true, y_pred, labels=list(classes), average=None, zero_division=0)
     return pd.Series(values, index=list(classes))

@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from sklearn_gkd.networks._architectures import MLPEnsemble, as_table
 from sklearn_gkd.networks._layers import MemberBatchNorm, MemberLinear
+
+WHOLE = 16  # outputs: of products of fewer, a row's rounding depends on its place
 
 
 def folded(network: MLPEnsemble) -> Callable[..., Tensor]:
@@ -15,7 +18,10 @@ def folded(network: MLPEnsemble) -> Callable[..., Tensor]:
     Batch normalisation is part of the linear layer after it, and so is the layer of features. Each
     member computes all its layers before the next begins, so that their values stay in the cache.
     """
-    by_step = [list(zip(*step, strict=True)) for step in linear_steps(network)]
+    *steps, last = linear_steps(network)
+    n_outputs = last[0].shape[-1]
+    widened = [pad(parameter, (0, -n_outputs % WHOLE)) for parameter in last]
+    by_step = [list(zip(*step, strict=True)) for step in [*steps, widened]]
     steps_of_members = list(zip(*by_step, strict=True))
 
     def decide(*views: Tensor) -> Tensor:
@@ -26,7 +32,7 @@ def folded(network: MLPEnsemble) -> Callable[..., Tensor]:
             for weight, bias in steps:
                 values = torch.addmm(bias, values.relu_(), weight)
             logits.append(values)
-        return torch.stack(logits, dim=1)
+        return torch.stack(logits, dim=1)[..., :n_outputs]
 
     return decide
 

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sklearn_gkd._common.checks import LEVELS
 from sklearn_gkd._common.files import missing_extra, write_whole
 from sklearn_gkd._estimators._base import NetEstimator
 from sklearn_gkd._estimators._net_classifier import NetClassifier
@@ -101,19 +102,27 @@ class _Predict(_OfNet):
     """The net that a regressor predicts with, up to numbers in the units of y."""
 
     output_names = ("variable",)
-    mean: Tensor
+    scaled_mean: Tensor
     scale: Tensor
 
     def __init__(self, regressor: NetRegressor):
         super().__init__(regressor)
-        self.register_buffer("mean", torch.tensor(regressor.target_mean_))
-        self.register_buffer("scale", torch.tensor(regressor.target_scale_))
+        steps = np.spacing(np.abs(regressor.target_mean_).astype(np.float32))
+        if (LEVELS * steps > regressor.target_scale_).any():
+            raise ValueError(
+                f"y has numbers of about {regressor.target_mean_} that differ by "
+                f"{regressor.target_scale_}: float32, in which ONNX gives them, hardly tells them "
+                "apart. Subtract before fit what they share, and add it to what ONNX gives."
+            )
+        mean, scale = torch.tensor(regressor.target_mean_), torch.tensor(regressor.target_scale_)
+        self.register_buffer("scaled_mean", mean / scale)  # ONNX drops a sum with less than 1e-8
+        self.register_buffer("scale", scale)
 
     def forward(self, X: Tensor) -> Tensor:
         numbers = self.outputs(X).double()
-        if self.mean.ndim == 0:
+        if self.scale.ndim == 0:
             numbers = numbers.squeeze(1)
-        return (numbers * self.scale + self.mean).float()
+        return ((numbers + self.scaled_mean) * self.scale).float()
 
 
 def _input_shape(before: list[Any], last: NetEstimator) -> tuple[int, ...]:
@@ -178,7 +187,8 @@ def to_onnx(estimator: BaseEstimator, path: str | os.PathLike[str]) -> None:
     TypeError
         If the estimator, or a step of the Pipeline, is another; the message names the step.
     ValueError
-        If it is not fitted, or its classes are of several types, or of one that ONNX lacks.
+        If it is not fitted, or its classes are of several types, or of one that ONNX lacks, or
+        numbers of y are too far from 0 for float32 to tell them apart.
     ModuleNotFoundError
         Without the extra ``onnx``.
 

@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression
 
+from sklearn_gkd import GKDRegressor
 from sklearn_gkd._estimators._targets import Classes, Quantity, as_numbers
 from sklearn_gkd.losses import (
     DistillationLoss,
@@ -144,6 +146,17 @@ def test_numbers_that_cannot_be_learnt_are_named():
         quantity.standardized(raw, TRAIN[:1], None)
     with pytest.raises(ValueError, match="so large"):
         quantity.standardized(raw * 1e200, TRAIN, None)
+    with pytest.raises(ValueError, match="so alike"):
+        quantity.standardized(raw * 1e-160, TRAIN, None)
+
+
+def test_the_unit_of_a_quantity_does_not_matter():
+    quantity, raw = Quantity.of(NUMBERS, "squared_error")
+    expected = quantity.standardized(raw, TRAIN, None)[1]
+    for factor in (1e-100, 1e100):
+        scaled = quantity.standardized(raw * factor, TRAIN, None)[1]
+        np.testing.assert_allclose(scaled, expected, rtol=1e-5)
+    assert not quantity.standardized(np.full_like(raw, 1e-200), TRAIN, None)[1].any()
 
 
 def test_the_score_of_a_quantity_is_minus_the_distance():
@@ -178,3 +191,15 @@ def test_a_regressor_teaches_in_the_units_of_y_and_is_read_standardised():
     np.testing.assert_allclose(quantity.told_by(teacher, X), scaled, atol=1e-5)
     with pytest.raises(ValueError, match="teacher predicts 1 numbers for each row, and y has 2"):
         Quantity(np.zeros(2), np.ones(2)).told_by(teacher, X)
+
+
+@pytest.mark.parametrize("of", [np.asarray, list, pd.Series, pd.Index])
+def test_dates_are_no_numbers(of, small, series):
+    dates = np.datetime64("2020-01-01") + np.arange(120)
+    with pytest.raises(ValueError, match=r"y holds dates or durations. Give numbers"):
+        GKDRegressor(small, small, beta=0, gamma=0).fit(series.X, of(dates))
+    table = pd.DataFrame({"a": dates, "b": dates - dates[0]})
+    with pytest.raises(ValueError, match=r"X holds dates or durations"):
+        GKDRegressor(small, small, beta=0, gamma=0).fit(table, np.arange(120.0))
+    with pytest.raises(ValueError, match=r"X_priv holds dates or durations"):
+        GKDRegressor(small, small).fit(series.X, np.arange(120.0), X_priv=table)

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -152,6 +153,11 @@ def test_gain_fits_without_memory(estimator, series, runs, tmp_path):
         ({"estimator": RandomForestClassifier()}, TypeError, "a RandomForestClassifier"),
         ({"estimator": make_pipeline(StandardScaler(), GKDClassifier())}, TypeError, "a Pipeline"),
         ({"estimator": GKDClassifier(beta=0, gamma=0)}, ValueError, "beta=0 and gamma=0"),
+        (
+            {"estimator": GKDClassifier(FrozenEstimator(RandomForestClassifier()), beta=0)},
+            ValueError,
+            "FrozenEstimator as its teacher.*Give it unfitted",
+        ),
         ({"estimator": GKDClassifier(alpha=-1)}, ValueError, "'alpha'"),
         ({"X_priv": np.zeros((119, 6, 4))}, ValueError, "X_priv has 119 rows and X has 120"),
         ({"X_priv": None}, TypeError, "X_priv is None"),

@@ -1,10 +1,13 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_gkd import GKDClassifier, IgnorePrivileged, SeriesClassifier
 from sklearn_gkd.eo import GapFiller
@@ -253,3 +256,18 @@ def test_labels_of_rows_that_contradict_are_an_error(X, y):
         series_importance(SignOf().fit(X, y), table, y, n_channels=C)
     with pytest.raises(ValueError, match="X and y are paired by position although"):
         privileged_importance(SignOf(), table, y, X)
+
+
+def test_columns_of_polars_keep_their_names(series, small):
+    names = [f"column {i}" for i in range(12)]
+    scaler = make_column_transformer((StandardScaler(), names))
+    pipeline = make_pipeline(scaler, SeriesClassifier(small, n_channels=2, random_state=0))
+    columns = dict(zip(names, series.X.reshape(120, 12).T, strict=True))
+    tables = pl.DataFrame(columns), pd.DataFrame(columns)
+    pipeline.fit(tables[0], series.y)
+    of_polars, of_pandas = (
+        series_importance(pipeline, table, series.y, by="band", n_channels=2, random_state=0)
+        for table in tables
+    )
+    pd.testing.assert_frame_equal(of_polars, of_pandas)
+    assert of_polars["importance"].max() > 0

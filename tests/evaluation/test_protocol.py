@@ -1,7 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from sklearn_gkd.evaluation import (
+    area_adjusted,
     class_f_measures,
     quantity_scores,
     scores,
@@ -127,3 +129,17 @@ def test_scores_of_a_quantity_are_by_hand():
     both = quantity_scores(y_true, y_pred)
     of_second = {"r2": 1 - 400 / 200, "rmse": (400 / 3) ** 0.5, "mae": 20 / 3}
     assert both == pytest.approx({name: (one[name] + of_second[name]) / 2 for name in one})
+
+
+def test_rows_whose_labels_contradict_are_not_compared():
+    y_true = pd.Series(["a", "b"] * 10)
+    y_pred = y_true.sample(frac=1, random_state=0)
+    for compare in (
+        lambda true, pred: scores(true, pred)["accuracy"],
+        lambda true, pred: quantity_scores(true == "a", pred == "a")["r2"],
+        lambda true, pred: class_f_measures(true, pred, ["a", "b"]).min(),
+        lambda true, pred: area_adjusted(true, pred, {"a": 1, "b": 2}).accuracy,
+    ):
+        with pytest.raises(ValueError, match="y_true and y_pred are paired by position although"):
+            compare(y_true, y_pred)
+        assert compare(y_true, y_pred.loc[y_true.index]) == 1

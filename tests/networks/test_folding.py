@@ -31,3 +31,16 @@ def test_folded_layers_decide_as_the_members_do(trained):
 def test_a_step_lies_between_two_activations(trained):
     sizes = [tuple(weight.shape) for weight, _ in linear_steps(trained)]
     assert sizes == [(3, 10, 8), (3, 8, 8), (3, 8, 8), (3, 8, 4), (3, 4, 4), (3, 4, 5)]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("n_classes", [2, 5, 6, 7, 9, 14])
+def test_the_place_of_a_row_does_not_matter(n_classes):
+    torch.manual_seed(0)
+    decide = folded(MLPEnsemble([(31, 2)], n_classes).eval())
+    copies = torch.randn(1, 31, 2).repeat(16, 1, 1)
+    for n_rows in (16, 64, 1024):
+        rows = torch.cat([torch.randn(n_rows - 16, 31, 2), copies])
+        logits = decide(rows)
+        assert logits.shape[-1] == n_classes
+        assert (logits[-16:] == decide(copies)[0]).all()

@@ -156,3 +156,14 @@ def test_a_regressor_runs_elsewhere(n_numbers, series, small, path):
         [numbers] = session.run(None, {"X": series.X[:n_rows]})
         assert numbers.dtype == np.float32
         assert_allclose(numbers, reg.predict(series.X[:n_rows]), rtol=1e-5)
+
+
+def test_a_quantity_of_tiny_numbers_runs_elsewhere(series, small, path):
+    y = 1e-10 * (50 + series.X[:, 0, 0].astype(float))
+    reg = SeriesRegressor(small, random_state=0).fit(series.X, y)
+    to_onnx(reg, path)
+    [numbers] = onnxruntime.InferenceSession(path).run(None, {"X": series.X})
+    assert_allclose(numbers, reg.predict(series.X), rtol=1e-5)
+    far = SeriesRegressor(small, random_state=0).fit(series.X, 1e10 * y + 2.4e6)  # Julian days
+    with pytest.raises(ValueError, match=r"y has numbers of about 24000.* hardly tells them"):
+        to_onnx(far, path)
