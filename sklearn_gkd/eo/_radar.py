@@ -125,10 +125,11 @@ def despeckle(stack: Any, window: int = 7) -> np.ndarray:
     observed = ~np.isnan(stack)
     local = (1, window, window)
     share = uniform_filter(observed.astype(stack.dtype), local, mode="nearest")
-    sums = uniform_filter(np.where(observed, stack, 0), local, mode="nearest")
-    # Exactly 0 where all is 0: running sums leave rounding there, of either sign.
-    lit = maximum_filter(np.where(observed, stack, 0), local, mode="nearest") > 0
-    means = np.where(lit, sums, 0) / np.where(share > 0, share, np.nan)
+    known = np.where(observed, stack, 0)
+    sums = uniform_filter(known, local, mode="nearest")
+    # Running sums leave rounding, of either sign, where all is 0.
+    sums[maximum_filter(known, local, mode="nearest") == 0] = 0
+    means = sums / np.where(share > 0, share, np.nan)
     ratios = np.divide(stack, means, out=np.ones_like(stack), where=means > 0)
     ratios[~observed] = 0
     n_dates = observed.sum(axis=0)

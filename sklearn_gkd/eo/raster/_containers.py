@@ -98,8 +98,9 @@ def _renamed(data: Any) -> Any:
 def _of_variables(data: xarray.Dataset, bands: Sequence[str] | None) -> xarray.DataArray:
     """Return the variables that are images, as bands."""
     images = {name: of for name, of in data.data_vars.items() if {"y", "x"} <= set(of.dims)}
-    if bands is None or not set(bands) <= set(images):
-        images = {_said_of(name, image): image for name, image in images.items()}
+    said = [_said_of(name, image) for name, image in images.items()]
+    if len(set(said)) == len(said) and (bands is None or not set(bands) <= set(images)):
+        images = dict(zip(said, images.values(), strict=True))
     names = list(images) if bands is None else _known(bands, list(images))
     if not names:
         raise ValueError("data has no variable with dimensions x and y.")

@@ -1,4 +1,4 @@
-"""Names of bands: which are radar in dB, which hold classes, and what a file says they are."""
+"""Names of bands: which are radar in dB, classes or probabilities; what a file says they are."""
 
 import os
 import re

@@ -84,13 +84,14 @@ def open_stack(
     nodata : float, default=None
         A value that means "no data" in the files, before scale and offset, beside what the files
         themselves say. Give 0 for Sentinel-2 images whose files do not. In bands that are known
-        to hold flags (QA60, masks), 0 is never "no data".
+        to hold flags (QA60, masks) or probabilities (CLP), 0 is never "no data".
     resampling : str or mapping, default="bilinear"
         How bands are warped, as rasterio names it, or a mapping with that of some bands. Radar in
         dB (VV, VH_asc) is averaged in linear power, as by `object_series`: by "average",
         "bilinear", "cubic_spline" and "sum". Bands that are known to hold classes or flags (SCL,
         QA_PIXEL, QA60, masks) are never interpolated: they take the nearest pixel, or ``"mode"``
-        where the mapping says so.
+        where the mapping says so. Probabilities (CLP, MSK_CLDPRB) take the nearest pixel unless
+        the mapping says otherwise.
 
     Returns
     -------
@@ -103,7 +104,8 @@ def open_stack(
     ValueError
         If there are not as many files as dates and bands, if the dates are not in order or fall
         on one day, if several dates in a file's name fit the pattern, if a file has no CRS, is
-        complex, or says that its bands are others, if the files lie on different grids and `like`
+        complex, says that its bands are others, or has them in another order than the first or
+        its dates in another than their numbers, if the files lie on different grids and `like`
         is not given, or if two tiles of a date show the same ground.
 
     See Also

@@ -318,3 +318,6 @@ def test_variables_that_rioxarray_numbers_are_called_by_their_long_names():
     check(as_stack(data))
     check(as_stack(data, bands=["SCL", "red"]), ["SCL", "red"])
     assert as_stack(data, bands=["band_1"]).band == ["band_1"]
+    for name in ("band_1", "band_2"):
+        data[name].attrs["long_name"] = "reflectance"
+    assert as_stack(data).band.to_numpy().tolist() == ["band_1", "band_2"]
