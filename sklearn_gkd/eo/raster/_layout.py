@@ -171,7 +171,7 @@ def _check_steps(
         if len(set(steps)) == len(said) and steps != sorted(steps):
             raise ValueError(
                 f"{path} numbers the dates of {band} in another order than it has them: {said}. "
-                "Write its bands in the order of time, as of texts that are sorted they are not."
+                "Write its bands in the order of time; sorted as text, 10 comes before 2."
             )
 
 

@@ -107,8 +107,8 @@ def check_same_order(
         if name and name != of_first and name in one:
             raise ValueError(
                 f"{path} has its bands in another order, {list(said)}, than {first}, "
-                f"{list(first_said)}. Give the files of each date by band, or write them in one "
-                "order."
+                f"{list(first_said)}. Write the files with their bands in one order, or give a "
+                "file for each band, in the order of bands."
             )
 
 
